@@ -1,0 +1,266 @@
+"""Whether the tables of two sites fit each other: what would not arrive as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.type_fit import Fit, family_of, misfit
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which `table` at the target is not like the source's.
+
+    `code` is stable. `column` is None for the table as a whole. `silent` tells a lossy difference
+    that changes values without an error from one that stops the link when such a value comes.
+    """
+
+    fit: Fit
+    code: str
+    table: str
+    column: str | None
+    message: str
+    remedy: str
+    silent: bool = False
+
+
+def compare_tables(
+    source: Table, target: Table, source_dialect: Dialect, target_dialect: Dialect
+) -> list[Difference]:
+    """Every difference that matters for changes flowing from `source` to `target`.
+
+    A pair asks twice, once in each direction. IMPOSSIBLE: the link must not run. LOSSY: some
+    values are refused (the link then stops) or, if `silent`, arrive changed. HARMLESS: worth
+    knowing only. The order of columns, defaults and secondary indexes do not matter.
+    """
+    found = [*_table_differences(source, target), *_key_differences(source, target)]
+    for column in source.columns:
+        found += _column_differences(column, source, target, (source_dialect, target_dialect))
+    found += _extra_columns(source, target)
+    return found
+
+
+def _table_differences(source: Table, target: Table) -> Iterator[Difference]:
+    for side, table, fit in (
+        ("target", target, Fit.IMPOSSIBLE),
+        ("source", source, Fit.LOSSY),
+    ):
+        if table.engine.lower() != "innodb":
+            yield Difference(
+                fit,
+                "engine_unsupported",
+                target.full_name,
+                None,
+                f"the {side}'s table uses the engine {table.engine}, which cannot roll back",
+                f"At the {side}: ALTER TABLE … ENGINE=InnoDB.",
+            )
+
+
+def _key_differences(source: Table, target: Table) -> Iterator[Difference]:
+    for side, table in (("source", source), ("target", target)):
+        if not table.primary_key:
+            yield Difference(
+                Fit.IMPOSSIBLE,
+                "key_missing",
+                target.full_name,
+                None,
+                f"the {side}'s table has no primary key, so its rows cannot be told apart",
+                "Add a primary key at both sites.",
+            )
+    names = [tuple(name.lower() for name in table.primary_key) for table in (source, target)]
+    if all(names) and set(names[0]) != set(names[1]):
+        yield Difference(
+            Fit.IMPOSSIBLE,
+            "key_mismatch",
+            target.full_name,
+            None,
+            f"the primary keys differ: ({', '.join(source.primary_key)}) at the source, "
+            f"({', '.join(target.primary_key)}) at the target",
+            "Give both tables the same primary key.",
+        )
+    known = {frozenset(columns) for _, columns in source.unique_keys} | {
+        frozenset(source.primary_key)
+    }
+    for name, columns in target.unique_keys:
+        if frozenset(columns) not in known:
+            yield Difference(
+                Fit.LOSSY,
+                "unique_key_extra",
+                target.full_name,
+                None,
+                f"the target's unique key {name} ({', '.join(columns)}) does not exist at the "
+                "source, so rows that are allowed there can be refused",
+                "Give both tables the same unique keys.",
+            )
+
+
+def _column_differences(
+    column: Column, source: Table, target: Table, dialects: tuple[Dialect, Dialect]
+) -> Iterator[Difference]:
+    twin = next((c for c in target.columns if c.name == column.name), None)
+    if twin is None:
+        yield from _missing(column, target)
+        return
+    if column.generated and twin.generated:
+        return
+    if twin.generated:
+        yield _difference(
+            Fit.LOSSY,
+            "generated_at_target",
+            target,
+            column,
+            "is generated at the target only, so the source's values are not written",
+            "Make it generated, by the same expression, at both sites or at neither.",
+            silent=True,
+        )
+        return
+    yield from _type_differences(column, twin, target)
+    if column.nullable and not twin.nullable:
+        yield _difference(
+            Fit.LOSSY,
+            "null_refused",
+            target,
+            column,
+            "may be NULL at the source but not at the target",
+            "Make it NULL or NOT NULL at both sites.",
+        )
+    yield from _collation_differences(column, twin, source, target)
+    if column.is_json and twin.is_json and dialects[0] != dialects[1]:
+        yield _difference(
+            Fit.HARMLESS,
+            "json_text_differs",
+            target,
+            column,
+            "is JSON: MySQL keeps it normalised, MariaDB as it was written; values are compared "
+            "as JSON",
+            "Nothing to do.",
+        )
+
+
+def _missing(column: Column, target: Table) -> Iterator[Difference]:
+    if column.generated:
+        return
+    other_case = any(c.name.lower() == column.name.lower() for c in target.columns)
+    how = "is spelled in another case at the target" if other_case else "is missing at the target"
+    yield _difference(
+        Fit.IMPOSSIBLE,
+        "column_missing",
+        target,
+        column,
+        how,
+        "Make both sites' tables the same.",
+    )
+
+
+def _type_differences(column: Column, twin: Column, target: Table) -> Iterator[Difference]:
+    for side, one in (("source", column), ("target", twin)):
+        if family_of(one) is None:
+            yield _difference(
+                Fit.IMPOSSIBLE,
+                "type_unsupported",
+                target,
+                column,
+                f"has the type {one.data_type} at the {side}, which is not supported",
+                "Leave the table out, or change the column's type; docs/types.md lists them.",
+            )
+            return
+    found = misfit(column, twin)
+    if found is not None:
+        yield _difference(
+            found.fit,
+            "type_mismatch" if found.fit is Fit.IMPOSSIBLE else "type_narrower",
+            target,
+            column,
+            f"is {_shown(column)} at the source and {_shown(twin)} at the target: {found.reason}",
+            "Give both columns the same type.",
+            silent=found.silent,
+        )
+
+
+def _shown(column: Column) -> str:
+    # Labels of an ENUM are data of the user's schema: the bare type is enough there.
+    kind = column.data_type if column.data_type in ("enum", "set") else column.column_type
+    return f"{kind} {column.charset}" if column.charset else kind
+
+
+def _collation_differences(
+    column: Column, twin: Column, source: Table, target: Table
+) -> Iterator[Difference]:
+    one, two = _canonical(column.collation), _canonical(twin.collation)
+    if one is None or two is None or one == two:
+        return
+    keyed = {name for _, columns in target.unique_keys for name in columns}
+    in_key = column.name in source.primary_key
+    if not in_key and column.name not in keyed:
+        fit, silent, effect = Fit.HARMLESS, False, "values are compared byte by byte"
+    elif one.endswith("_bin") and two.endswith("_bin"):
+        fit, silent, effect = Fit.HARMLESS, False, "both compare by code point"
+    elif in_key:
+        fit, silent = Fit.LOSSY, True
+        effect = "keys that the source tells apart can be one and the same key at the target"
+    else:
+        fit, silent = Fit.LOSSY, False
+        effect = "unique values of the source can be refused as duplicates at the target"
+    yield _difference(
+        fit,
+        "collation_differs",
+        target,
+        column,
+        f"has the collation {column.collation} at the source and {twin.collation} at the "
+        f"target: {effect}",
+        "Give both columns the same collation." if fit is Fit.LOSSY else "Nothing to do.",
+        silent=silent,
+    )
+
+
+def _canonical(collation: str | None) -> str | None:
+    """One spelling for a collation that servers name differently."""
+    if collation is None:
+        return None
+    return "utf8mb3_" + collation[5:] if collation.startswith("utf8_") else collation
+
+
+def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
+    names = {column.name.lower() for column in source.columns}
+    for column in target.columns:
+        if column.name.lower() in names or column.generated:
+            continue
+        if target.unique_keys:
+            # Such tables are written by delete and insert, so nothing of the old row is left.
+            yield _difference(
+                Fit.LOSSY,
+                "column_extra",
+                target,
+                column,
+                "exists at the target only and falls back to its default whenever a row changes, "
+                "because rows of a table with a unique key are deleted and inserted again",
+                "Make both sites' tables the same.",
+                silent=True,
+            )
+            continue
+        optional = column.nullable or column.auto_increment
+        yield _difference(
+            Fit.HARMLESS if optional else Fit.LOSSY,
+            "column_extra",
+            target,
+            column,
+            "exists at the target only"
+            + ("" if optional else " and is NOT NULL: without a default, new rows are refused"),
+            "Nothing to do." if optional else "Give it a default, or drop it.",
+        )
+
+
+def _difference(
+    fit: Fit,
+    code: str,
+    table: Table,
+    column: Column,
+    message: str,
+    remedy: str,
+    *,
+    silent: bool = False,
+) -> Difference:
+    text = f"column {column.name} {message}"
+    return Difference(fit, code, table.full_name, column.name, text, remedy, silent)
