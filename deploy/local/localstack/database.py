@@ -1,0 +1,148 @@
+"""The two database servers: settings files, commands and the question whether they answer."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from localstack.account import Account, current_account, own_folder, write_private
+from localstack.accounts import account_statements
+from localstack.commands import Command
+from localstack.debian import program
+from localstack.mysql_tree import mysql_program, mysql_tree
+from localstack.service import Service
+from localstack.stackfile import SITES, Stack
+
+_READY = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name IN ('shop', 'dts')"
+
+
+def database_service(stack: Stack, site: str, account: Account) -> Service:
+    """Site `a` or `b` as a service; writes its settings files."""
+    folder = own_folder(stack.directory / f"site_{site}", account)
+    for name in ("tmp", "files"):
+        own_folder(folder / name, account)
+    kind = stack.kinds[site]
+    settings = folder / "server.cnf"
+    write_private(settings, _render("mysqld", server_settings(stack, site, folder)), account)
+    _write_client_files(stack, site, folder)
+    init = folder / "init.sql"
+    if not (folder / "data").exists():
+        statements = account_statements(kind, stack.settings.mark, stack.passwords[site])
+        write_private(init, "".join(f"{text};\n" for text in statements), account)
+    argv = [*_server_program(kind), f"--defaults-file={settings}"]
+    log = stack.log(f"site_{site}")
+    return Service(
+        name=f"site_{site}",
+        argv=(*argv, *([f"--init-file={init}"] if init.exists() else [])),
+        cwd=folder,
+        log=log,
+        account=account,
+        prepare=(_prepare(stack, site, folder, account, argv),),
+        ask=lambda: _ask(client_argv(stack, site)),
+        settle=lambda: init.unlink(missing_ok=True),
+    )
+
+
+def server_settings(stack: Stack, site: str, folder: Path) -> dict[str, str]:
+    """The server's settings file as a dictionary; the user's options come last and win."""
+    number = str(SITES.index(site) + 1)
+    common = {
+        "datadir": f"{folder}/data",
+        "tmpdir": f"{folder}/tmp",
+        "secure-file-priv": f"{folder}/files",
+        "socket": f"{folder}/db.sock",
+        "pid-file": f"{folder}/db.pid",
+        "bind-address": "127.0.0.1",
+        "port": str(stack.ports[f"site_{site}"]),
+        "server-id": number,
+        "log-bin": "binlog",
+        "binlog-format": "ROW",
+        "binlog-row-image": "FULL",
+        "character-set-server": "utf8mb4",
+        "local-infile": "ON",
+        "max-allowed-packet": "64M",
+        "innodb-buffer-pool-size": "256M",
+    }
+    relaxed = {"innodb-flush-log-at-trx-commit": "2", "sync-binlog": "0"}
+    own = _mariadb_settings(number) if stack.kinds[site] == "mariadb" else _mysql_settings()
+    fast = relaxed if stack.settings.fast else {}
+    return {**common, **own, **fast, **stack.settings.options_of(site)}
+
+
+def _mariadb_settings(number: str) -> dict[str, str]:
+    return {
+        "binlog-row-metadata": "FULL",
+        "binlog-annotate-row-events": "ON",
+        "gtid-domain-id": number,
+        "gtid-strict-mode": "ON",
+        "log-slave-updates": "ON",
+    }
+
+
+def _mysql_settings() -> dict[str, str]:
+    usr = mysql_tree() / "usr"
+    return {
+        "basedir": str(usr),
+        "lc-messages-dir": f"{usr}/share/mysql",
+        "plugin-dir": f"{usr}/lib/mysql/plugin",
+        "gtid-mode": "ON",
+        "enforce-gtid-consistency": "ON",
+        "log-replica-updates": "ON",
+        "binlog-rows-query-log-events": "ON",
+        "mysqlx": "OFF",
+    }
+
+
+def _server_program(kind: str) -> list[str]:
+    if kind == "mariadb":
+        return [program("mariadbd")]
+    return mysql_program(mysql_tree(), "sbin/mysqld")
+
+
+def _prepare(stack: Stack, site: str, folder: Path, account: Account, argv: list[str]) -> Command:
+    """Make the data folder. root has no password until the first start's init file, which the
+    server runs before it takes its first connection."""
+    if stack.kinds[site] == "mariadb":
+        argv = [program("mariadb-install-db"), "--no-defaults", f"--datadir={folder}/data"]
+        argv += ["--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={folder}/tmp"]
+    else:
+        argv = [*argv, "--initialize-insecure"]
+    what = f"make the data folder of site {site}"
+    return Command(what, tuple(argv), stack.log(f"site_{site}"), account, folder)
+
+
+def client_argv(stack: Stack, site: str, *, admin: bool = False) -> list[str]:
+    """The command-line client of a site, logged in as app (or as root through the socket)."""
+    kind = stack.kinds[site]
+    argv = [program("mariadb")] if kind == "mariadb" else mysql_program(mysql_tree(), "bin/mysql")
+    name = "admin.cnf" if admin else "app.cnf"
+    return [*argv, f"--defaults-file={stack.directory}/site_{site}/{name}"]
+
+
+def _write_client_files(stack: Stack, site: str, folder: Path) -> None:
+    passwords = stack.passwords[site]
+    app = {"host": "127.0.0.1", "port": str(stack.ports[f"site_{site}"]), "user": "app"}
+    admin = {"socket": f"{folder}/db.sock", "user": "root"}
+    for name, values, password in (("app", app, passwords["app"]), ("admin", admin, passwords["root"])):
+        text = _render("client", {**values, "password": password})
+        write_private(folder / f"{name}.cnf", text, current_account())
+
+
+def _render(section: str, values: Mapping[str, str]) -> str:
+    return f"[{section}]\n" + "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _ask(argv: list[str]) -> str:
+    """Log in as app over TCP and look for both databases."""
+    try:
+        done = subprocess.run(
+            [*argv, "--batch", "--skip-column-names", "-e", _READY],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return "no answer to a query within 10 s"
+    if done.returncode != 0:
+        return done.stderr.strip() or f"client exit status {done.returncode}"
+    return "" if done.stdout.strip() == "2" else "the databases shop and dts are not both there"

@@ -1,0 +1,85 @@
+"""The jars of Kafka, Kafka Connect and Debezium, from Maven, with their sums checked."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from localstack.account import current_account
+from localstack.cache import SOURCE, cache_folder, exclusive, made_whole
+from localstack.commands import Command, run
+from localstack.errors import StackError
+from localstack.output import say
+
+KAFKA = Path("kafka")
+PLUGINS = Path("plugins")
+_SUMS = SOURCE / "jars.sha256"
+_POM = SOURCE / "pom.xml"
+#: pom.xml's profile, the folder its jars go to, what Maven is told to leave out.
+_SETS = (
+    ("kafka", KAFKA, ()),
+    ("debezium", PLUGINS / "debezium", ("-DexcludeGroupIds=org.apache.kafka,org.slf4j",)),
+)
+
+
+def jars_folder() -> Path:
+    """The folder with checked jars, downloaded if need be; its name follows the list of sums."""
+    name = hashlib.sha256(_SUMS.read_bytes() + _POM.read_bytes()).hexdigest()[:12]
+    target = cache_folder() / f"jars-{name}"
+    with exclusive(cache_folder() / "jars.lock"):
+        if not target.is_dir():
+            say("downloading the jars of Kafka and Debezium")
+            with made_whole(target) as folder:
+                download(folder)
+                check_sums(folder, _SUMS)
+    check_sums(target, _SUMS)
+    return target
+
+
+def download(folder: Path) -> None:
+    """Let Maven copy each set of jars into its place below `folder`."""
+    for profile, place, options in _SETS:
+        argv = ("mvn", "-q", "-B", "-f", str(_POM), f"-P{profile}", "dependency:copy-dependencies")
+        run(
+            Command(
+                f"download the jars of {profile}",
+                (*argv, "-DincludeScope=runtime", f"-DoutputDirectory={folder / place}", *options),
+                cache_folder() / "logs" / "maven.log",
+                current_account(),
+                SOURCE,
+                {"HOME": str(Path.home()), "MAVEN_OPTS": os.environ.get("MAVEN_OPTS", "")},
+            )
+        )
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of every jar below `folder`, by its path there."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.jar"))
+    }
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """The committed list, in the form of sha256sum(1)."""
+    pairs = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: digest for digest, name in pairs}
+
+
+def check_sums(folder: Path, sums: Path) -> None:
+    """Refuse a folder whose jars are not exactly those of the list."""
+    wanted, found = read_sums(sums), sums_of(folder)
+    wrong = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+    if wrong:
+        raise StackError(
+            f"{len(wrong)} jars differ from {sums.name} (missing, unknown or another sum), first "
+            f"{wrong[0]}. Remove {folder} and try again; if it stays so, do not use them"
+        )
+
+
+def write_sums() -> int:
+    """Download afresh and write the list anew (after a change of pom.xml); how many jars."""
+    with exclusive(cache_folder() / "jars.lock"), made_whole(cache_folder() / "jars-new") as folder:
+        download(folder)
+        found = sums_of(folder)
+    _SUMS.write_text("".join(f"{d}  {n}\n" for n, d in sorted(found.items())), encoding="utf-8")
+    return len(found)
