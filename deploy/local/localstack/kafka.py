@@ -102,7 +102,7 @@ def worker_settings(stack: Stack, plugins: Path) -> dict[str, str]:
     storage = {
         f"{name}.storage.{option}": value
         for name in ("config", "offset", "status")
-        for option, value in (("topic", f"connect_{name}s"), ("replication.factor", "1"))
+        for option, value in (("topic", f"connect-{name}"), ("replication.factor", "1"))
     }
     return {
         "bootstrap.servers": stack.bootstrap,
