@@ -1,0 +1,202 @@
+"""Connections to one site, and its errors translated so that no row value leaves the driver."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pymysql
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from dts_pipeline.core.schema import Dialect
+from dts_pipeline.errors import DtsError, TerminalError, TransientError
+
+_TRANSIENT = {
+    1040: ("too_many_connections", "the server has no connection left"),
+    1053: ("server_shutdown", "the server is shutting down"),
+    1205: ("lock_wait_timeout", "waited too long for a row lock"),
+    1213: ("deadlock", "was chosen as a deadlock's victim"),
+    1317: ("query_interrupted", "a statement was interrupted"),
+    1927: ("connection_killed", "the connection was killed"),
+    2002: ("server_unreachable", "the server does not answer"),
+    2003: ("server_unreachable", "the server does not answer"),
+    2006: ("connection_lost", "the connection was lost"),
+    2013: ("connection_lost", "the connection was lost in a statement"),
+    2055: ("connection_lost", "the connection was lost in a statement"),
+    3024: ("query_interrupted", "a statement took longer than it may"),
+    4031: ("connection_lost", "the server closed an idle connection"),
+}
+_TERMINAL = {
+    1044: (
+        "access_denied",
+        "the account may not use a schema",
+        "Run `dts init --print` for the GRANTs.",
+    ),
+    1045: (
+        "access_denied",
+        "user or password is wrong",
+        "Check `user` and the password's variable.",
+    ),
+    1049: ("schema_missing", "a schema does not exist", "Create it, or mend the table patterns."),
+    1054: ("column_missing", "a column does not exist", "Make both sites' tables the same."),
+    1142: (
+        "privilege_missing",
+        "the account lacks a table privilege",
+        "Run `dts init --print` for the GRANTs.",
+    ),
+    1143: (
+        "privilege_missing",
+        "the account lacks a column privilege",
+        "Run `dts init --print` for the GRANTs.",
+    ),
+    1146: (
+        "table_missing",
+        "a table does not exist",
+        "Create it, or run `dts init` for the ledger's tables.",
+    ),
+    1227: (
+        "privilege_missing",
+        "the account lacks a global privilege",
+        "Run `dts init --print` for the GRANTs.",
+    ),
+    1290: ("read_only", "the server is read-only", "Point the site at the writable server."),
+    1836: ("read_only", "the server is read-only", "Point the site at the writable server."),
+    3159: ("tls_required", "the server accepts only TLS connections", "Add `tls:` to the site."),
+}
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a server says of itself: `incarnation` changes when another server took its place."""
+
+    version: str
+    dialect: Dialect
+    incarnation: str
+
+
+@dataclass(frozen=True)
+class Database:
+    """One site's server. `tls` holds PyMySQL's ssl options; empty means no TLS."""
+
+    site: str
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    tls: Mapping[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """An engine without a pool: a batch opens what it needs and closes it."""
+        url = URL.create(
+            "mysql+pymysql",
+            username=self.user,
+            password=self.password,
+            host=self.host,
+            port=self.port,
+            query={"charset": "utf8mb4"},
+        )
+        arguments: dict[str, Any] = {
+            "connect_timeout": 10,
+            "read_timeout": 300,
+            "write_timeout": 300,
+            "local_infile": False,
+        }
+        if self.tls:
+            arguments |= {"ssl": dict(self.tls)}
+        engine = create_engine(
+            url,
+            poolclass=NullPool,
+            connect_args=arguments,
+            isolation_level="READ COMMITTED",
+            hide_parameters=True,
+        )
+        event.listen(engine, "connect", _prepare_session)
+        return engine
+
+    @contextlib.contextmanager
+    def connect(self, *, where: Mapping[str, object] | None = None) -> Iterator[Connection]:
+        """A connection with the pipeline's session settings; driver errors become DtsErrors."""
+        place = {"site": self.site, **(where or {})}
+        with translated(place):
+            with self.engine.connect() as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def raw(self, *, where: Mapping[str, object] | None = None) -> Iterator[pymysql.Connection]:  # type: ignore[type-arg]
+        """The bare PyMySQL connection, autocommit off, for the applying session."""
+        place = {"site": self.site, **(where or {})}
+        with translated(place):
+            fairy = self.engine.raw_connection()
+            try:
+                yield fairy.driver_connection  # type: ignore[misc]
+            finally:
+                with contextlib.suppress(Exception):
+                    fairy.close()
+
+    @cached_property
+    def facts(self) -> ServerFacts:
+        """Version, dialect and identity, asked once."""
+        with self.connect() as connection:
+            version = str(connection.scalar(text("SELECT VERSION()")))
+            if "mariadb" in version.lower():
+                identity = connection.scalar(text("SELECT @@server_id"))
+                return ServerFacts(version, Dialect.MARIADB, f"server_id:{identity}")
+            identity = connection.scalar(text("SELECT @@server_uuid"))
+            return ServerFacts(version, Dialect.MYSQL, f"server_uuid:{identity}")
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Any]:
+        """All rows of one read, in a transaction of its own."""
+        with self.connect() as connection:
+            return connection.execute(text(sql), parameters or {}).fetchall()
+
+
+def _prepare_session(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION time_zone = '+00:00', foreign_key_checks = 0, "
+            "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES'"
+        )
+
+
+@contextlib.contextmanager
+def translated(where: Mapping[str, object]) -> Iterator[None]:
+    """Turns driver errors into DtsErrors. Their texts are dropped: they can quote row values."""
+    try:
+        yield
+    except DtsError:
+        raise
+    except (DBAPIError, pymysql.MySQLError) as error:
+        raise translate(error, where) from None
+
+
+def error_number(error: Exception) -> int:
+    """The server's or client's error number; 0 where there is none."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    arguments = getattr(original, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0
+
+
+def translate(error: Exception, where: Mapping[str, object]) -> DtsError:
+    """The DtsError for a driver's error, by number; its text is not carried over."""
+    number = error_number(error)
+    place = {**where, "errno": number}
+    if number in _TRANSIENT:
+        code, what = _TRANSIENT[number]
+        return TransientError(code, what, where=place, remedy="It is tried again by itself.")
+    if number in _TERMINAL:
+        code, what, remedy = _TERMINAL[number]
+        return TerminalError(code, what, where=place, remedy=remedy)
+    kind = type(getattr(error, "orig", error)).__name__
+    return TerminalError(
+        "database_error",
+        f"the server refused a statement ({kind} {number})",
+        where=place,
+        remedy="Look the number up in the server's manual; its text is withheld, it can hold row values.",
+    )

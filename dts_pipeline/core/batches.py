@@ -1,0 +1,145 @@
+"""What the stages hand to each other: the checkpoint, the plan, a batch on its way, its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
+from dts_pipeline.core.schema import Table
+
+
+@dataclass(frozen=True, order=True)
+class SourcePosition:
+    """Where a row event stands in the source's binlog; `half` is 0 for all but the `c` of a key change.
+
+    Ordered within one incarnation of the source only.
+    """
+
+    file: int
+    pos: int
+    row: int
+    half: int = 0
+
+
+@dataclass(frozen=True)
+class PartitionCheckpoint:
+    """The next offset to read, the topic's id, and the furthest source position applied from here.
+
+    `ts_ms` is the source's commit time at that position, in milliseconds; 0 where there is none.
+    """
+
+    next_offset: int
+    topic_id: str
+    position: SourcePosition | None = None
+    ts_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a lane is: the state of its row in the target's ledger."""
+
+    link: str
+    lane: str
+    generation: int
+    batch: int
+    partitions: Mapping[TopicPartition, PartitionCheckpoint]
+    mark_sequence: int = 0
+    incarnation: str = ""
+    applied_gtids: str = ""
+    paused: bool = False
+
+    def offsets_json(self) -> str:
+        """The next offsets as canonical JSON; what the fence compares."""
+        return json.dumps(
+            {str(tp): self.partitions[tp].next_offset for tp in sorted(self.partitions)},
+            separators=(",", ":"),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run may do: up to `slots` batches, reading no transaction past `until`.
+
+    `deadline` is in seconds of the monotonic clock. `tables` holds the carried tables as they are
+    at the target, by topic.
+    """
+
+    link: str
+    checkpoint: Checkpoint
+    until: Mapping[TopicPartition, int]
+    topic_ids: Mapping[str, str]
+    tables: Mapping[str, Table]
+    source_tables: Mapping[str, Table]
+    slots: int
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch between pull and apply.
+
+    `number` is the batch's number in its lane, `ranges` the offsets that it covers, `after` the
+    checkpoint that its transaction writes. `frame` changes from stage to stage; its columns are
+    documented with the stage that makes it. `superseded` holds the user changes that a marked
+    event of the same key overtook (rule R2). `seconds` is wall time per stage.
+    """
+
+    link: str
+    number: int
+    slot: int
+    ranges: OffsetRanges
+    after: Checkpoint
+    frame: pd.DataFrame
+    superseded: pd.DataFrame | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    waiting: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the batch moves no offset that is worth a transaction."""
+        return self.after.batch == self.number - 1
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a batch. `outcome`: applied, already_applied, empty or paused.
+
+    `counts` over the batch; `tables` per `schema.table`. `last_ts_ms` is the source's commit time
+    of the newest event in it, 0 for none. `waiting` names a transaction that is not complete yet.
+    """
+
+    link: str
+    number: int
+    slot: int
+    outcome: str
+    ranges: OffsetRanges
+    counts: Mapping[str, int]
+    tables: Mapping[str, Mapping[str, int]]
+    seconds: Mapping[str, float]
+    last_ts_ms: int = 0
+    waiting: str | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did and where its lane stands now, for the checkpoint asset and the terminal.
+
+    `behind` counts the offsets that Kafka holds past the checkpoint, `lag_seconds` the age of the
+    newest applied commit while something is behind (0 when nothing is).
+    """
+
+    link: str
+    checkpoint: Checkpoint
+    batches: int
+    counts: Mapping[str, int]
+    tables: Mapping[str, Mapping[str, int]]
+    seconds: Mapping[str, float]
+    behind: int
+    lag_seconds: float
+    caught_up: bool
+    waiting: str | None = None

@@ -1,0 +1,76 @@
+"""What information_schema says of a table, as far as the pipeline needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """The two kinds of server; they differ in marks, JSON and a few statements."""
+
+    MARIADB = "mariadb"
+    MYSQL = "mysql"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `data_type` is the bare type (`int`), `column_type` the whole one (`int(10) unsigned`).
+
+    `is_json` is true for JSON on MySQL and for a LONGTEXT with a json_valid() check on MariaDB.
+    """
+
+    name: str
+    data_type: str
+    column_type: str
+    nullable: bool = True
+    charset: str | None = None
+    collation: str | None = None
+    generated: bool = False
+    auto_increment: bool = False
+    is_json: bool = False
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether the type is an unsigned number."""
+        return "unsigned" in self.column_type
+
+    @property
+    def scale(self) -> int:
+        """Digits after the point of a DECIMAL; 0 where the type names none."""
+        inside = self.column_type.partition("(")[2].partition(")")[0]
+        return int(inside.split(",")[1]) if "," in inside and self.data_type == "decimal" else 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: columns in order, primary key, the secondary unique keys and foreign-key actions.
+
+    `unique_keys` maps each secondary unique index to its columns. `cascading_keys` names the
+    foreign keys of OTHER tables that point here with an action (CASCADE, SET NULL, SET DEFAULT).
+    """
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    unique_keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    engine: str = "InnoDB"
+    cascading_keys: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """`schema.table`, as Debezium's topics and dts.yaml spell it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def written_columns(self) -> tuple[Column, ...]:
+        """The columns that a statement may write: all but the generated ones."""
+        return tuple(column for column in self.columns if not column.generated)
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

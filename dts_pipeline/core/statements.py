@@ -1,0 +1,297 @@
+"""The SQL of a batch as pure text: stages, classification, writes.
+
+Identifiers come from information_schema and are quoted; no value ever stands in a statement.
+Every statement that writes a synced table carries the mark's comment right after its verb.
+
+A table's changes lie in three temporary tables of the ledger's schema, which the binlog does not
+see: `stage` (ordinal, delete or not, key columns k0…, the row wanted after: a0…), `before` (the
+rows expected: b0…), and `verdict` (how each change met the target's row, and whether it is
+written). They are separate because MySQL cannot read a temporary table twice in one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dts_pipeline.core.conflicts import Meeting
+from dts_pipeline.core.schema import Column, Dialect, Table
+
+LEDGER_SCHEMA = "dts"
+_TEXT = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}
+_APPROXIMATE = {"float", "double"}
+_BY_HEX = {
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
+    "multipolygon", "geometrycollection", "geomcollection", "vector",
+}  # fmt: skip
+
+
+def quoted(identifier: str) -> str:
+    """An identifier between backticks."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def table_name(table: Table) -> str:
+    """`schema`.`table`, quoted."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+@dataclass(frozen=True)
+class TableStatements:
+    """Every statement of one table in one batch; `slot` keeps the tables of a batch apart.
+
+    `compare_json` says that the two sites store JSON differently (MySQL normalises it, MariaDB
+    keeps the text), so that JSON columns are compared by meaning.
+    """
+
+    table: Table
+    dialect: Dialect
+    slot: int
+    mark_comment: str
+    compare_json: bool = False
+    version_column: str | None = None
+
+    @property
+    def stage(self) -> str:
+        """The temporary table of keys and of rows wanted."""
+        return f"`{LEDGER_SCHEMA}`.`stage_{self.slot}`"
+
+    @property
+    def before(self) -> str:
+        """The temporary table of rows expected."""
+        return f"`{LEDGER_SCHEMA}`.`before_{self.slot}`"
+
+    @property
+    def verdict(self) -> str:
+        """The temporary table of verdicts."""
+        return f"`{LEDGER_SCHEMA}`.`verdict_{self.slot}`"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are staged and written."""
+        return self.table.written_columns
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The primary key's columns in the index's order."""
+        return tuple(self.table.column(name) for name in self.table.primary_key)
+
+    def create(self) -> list[str]:
+        """Drops what an earlier batch of the session left and makes the three tables anew."""
+        names = (self.stage, self.before, self.verdict)
+        drops = [f"DROP TEMPORARY TABLE IF EXISTS {name}" for name in names]
+        keys = [f"k{i} {stage_type(c)}" for i, c in enumerate(self.key_columns)]
+        after = [f"a{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
+        before = [f"b{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
+        head = "ord INT NOT NULL PRIMARY KEY"
+        flags = "is_delete TINYINT NOT NULL, has_before TINYINT NOT NULL"
+        verdict = (
+            "meeting TINYINT NOT NULL, found TINYINT NOT NULL, newer TINYINT NOT NULL, "
+            "written TINYINT NOT NULL"
+        )
+        return [
+            *drops,
+            _create(self.stage, [head, flags, *keys, *after]),
+            _create(self.before, [head, *before]),
+            _create(self.verdict, [head, verdict]),
+        ]
+
+    def drop(self) -> list[str]:
+        """Gives the three tables' space back."""
+        return [
+            f"DROP TEMPORARY TABLE IF EXISTS {name}"
+            for name in (self.stage, self.before, self.verdict)
+        ]
+
+    def fill_stage(self) -> str:
+        """The INSERT of stage rows: ord, is_delete, has_before, key values, after values."""
+        width = 3 + len(self.key_columns) + len(self.columns)
+        return f"INSERT INTO {self.stage} VALUES ({', '.join(['%s'] * width)})"
+
+    def fill_before(self) -> str:
+        """The INSERT of the expected rows: ord, before values."""
+        return f"INSERT INTO {self.before} VALUES ({', '.join(['%s'] * (1 + len(self.columns)))})"
+
+    def equal_keys(self) -> str | None:
+        """Finds keys that the server holds equal though they arrived different; None if none can.
+
+        One row a group: the ordinals in order, joined by commas.
+        """
+        if not any(c.data_type in _TEXT for c in self.key_columns):
+            return None
+        keys = ", ".join(f"k{i}" for i in range(len(self.key_columns)))
+        return (
+            f"SELECT GROUP_CONCAT(ord ORDER BY ord) FROM {self.stage} "
+            f"GROUP BY {keys} HAVING COUNT(*) > 1"
+        )
+
+    def classify(self, detect: bool) -> str:
+        """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
+        found = f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
+        meeting = self._meeting(found) if detect else str(Meeting.CLEAN.value)
+        written = f"({meeting}) = {Meeting.CLEAN.value}" if detect else "1"
+        if not detect:  # deleting what is gone already is nothing to write
+            written = f"NOT (s.is_delete AND NOT ({found}))"
+        return (
+            f"INSERT INTO {self.verdict} SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, "
+            f"{self._newer()}, {written} FROM {self.stage} AS s "
+            f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
+            f"LEFT JOIN {table_name(self.table)} AS t ON {self._on_key()} FOR UPDATE"
+        )
+
+    def verdicts(self) -> str:
+        """The verdicts that are not clean: ord, meeting, found, newer."""
+        return (
+            f"SELECT ord, meeting, found, newer FROM {self.verdict} "
+            f"WHERE meeting <> {Meeting.CLEAN.value} ORDER BY ord"
+        )
+
+    def found_rows(self) -> str:
+        """The target's rows of the conflicts: ord, then each column as text or hex."""
+        columns = ", ".join(f"{readable(c, 't')} AS {quoted(c.name)}" for c in self.columns)
+        return (
+            f"SELECT STRAIGHT_JOIN s.ord AS ord, {columns} FROM {self.verdict} AS v "
+            f"JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"WHERE v.meeting = {Meeting.CONFLICT.value} ORDER BY s.ord"
+        )
+
+    def set_written(self) -> str:
+        """Marks one conflict (ord) as won by the source."""
+        return f"UPDATE {self.verdict} SET written = 1 WHERE ord = %s"
+
+    def expected_counts(self) -> str:
+        """What the writes must report: deletes, updates, inserts."""
+        return (
+            f"SELECT COALESCE(SUM(s.is_delete AND v.found), 0), "
+            f"COALESCE(SUM(NOT s.is_delete AND v.found), 0), "
+            f"COALESCE(SUM(NOT s.is_delete AND NOT v.found), 0) "
+            f"FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord WHERE v.written"
+        )
+
+    @property
+    def replaces_rows(self) -> bool:
+        """Whether changed rows are deleted and inserted again.
+
+        With a secondary unique key an UPDATE could meet a value that a later row of the same
+        statement is about to give up.
+        """
+        return bool(self.table.unique_keys)
+
+    def delete(self) -> str:
+        """Deletes the rows to go; with a secondary unique key also those to be written anew."""
+        which = "" if self.replaces_rows else " AND s.is_delete"
+        return (
+            f"DELETE {self.mark_comment} t FROM {self.verdict} AS v "
+            f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"WHERE v.written AND v.found{which}"
+        )
+
+    def update(self) -> str | None:
+        """Updates the rows found; None where they are deleted and inserted instead."""
+        if self.replaces_rows:
+            return None
+        assignments = ", ".join(f"t.{quoted(c.name)} = s.a{i}" for i, c in enumerate(self.columns))
+        return (
+            f"UPDATE {self.mark_comment} {self.verdict} AS v "
+            f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"SET {assignments} WHERE v.written AND v.found AND NOT s.is_delete"
+        )
+
+    def insert(self) -> str:
+        """Inserts the absent rows in key order; a plain INSERT, so that a race fails aloud."""
+        names = ", ".join(quoted(c.name) for c in self.columns)
+        values = ", ".join(f"s.a{i}" for i in range(len(self.columns)))
+        order = ", ".join(f"s.k{i}" for i in range(len(self.key_columns)))
+        which = "" if self.replaces_rows else " AND NOT v.found"
+        return (
+            f"INSERT {self.mark_comment} INTO {table_name(self.table)} ({names}) "
+            f"SELECT {values} FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"WHERE v.written AND NOT s.is_delete{which} ORDER BY {order}"
+        )
+
+    def _on_key(self) -> str:
+        return " AND ".join(f"t.{quoted(c.name)} = s.k{i}" for i, c in enumerate(self.key_columns))
+
+    def _meeting(self, found: str) -> str:
+        after = self._rows_equal("s.a")
+        before = self._rows_equal("b.b")
+        return (
+            "CASE "
+            f"WHEN s.is_delete AND NOT ({found}) THEN {Meeting.SAME.value} "
+            f"WHEN NOT s.is_delete AND {found} AND {after} THEN {Meeting.SAME.value} "
+            f"WHEN NOT s.has_before AND NOT ({found}) THEN {Meeting.CLEAN.value} "
+            f"WHEN s.has_before AND {found} AND {before} THEN {Meeting.CLEAN.value} "
+            f"ELSE {Meeting.CONFLICT.value} END"
+        )
+
+    def _rows_equal(self, staged: str) -> str:
+        return " AND ".join(
+            same_bytes(c, f"t.{quoted(c.name)}", f"{staged}{i}", self.dialect, self.compare_json)
+            for i, c in enumerate(self.columns)
+        )
+
+    def _newer(self) -> str:
+        if self.version_column is None:
+            return "0"
+        index = [c.name for c in self.columns].index(self.version_column)
+        target, source = f"t.{quoted(self.version_column)}", f"s.a{index}"
+        return (
+            f"CASE WHEN {source} <=> {target} THEN 0 WHEN {target} IS NULL THEN 1 "
+            f"WHEN {source} > {target} THEN 1 ELSE -1 END"
+        )
+
+
+def stage_type(column: Column) -> str:
+    """A column's type in a stage: the target's own, nullable, without default or constraint."""
+    parts = [column.column_type]
+    if column.charset and column.data_type in _TEXT:
+        parts.append(f"CHARACTER SET {column.charset} COLLATE {column.collation}")
+    return " ".join([*parts, "NULL"])
+
+
+def same_bytes(
+    column: Column, left: str, right: str, dialect: Dialect, compare_json: bool = False
+) -> str:
+    """Whether two columns of that type hold the same value byte by byte, NULL equal to NULL.
+
+    Not by collation: under it `a` → `A` would look as if it were there already. FLOAT and DOUBLE
+    also by their text, which tells -0 from 0. JSON on MySQL by its normal form.
+    """
+    if column.is_json:
+        return _same_json(left, right, dialect, compare_json)
+    if column.data_type in _TEXT:
+        return f"CAST({left} AS BINARY) <=> CAST({right} AS BINARY)"
+    if column.data_type in _BY_HEX:
+        return f"HEX({left}) <=> HEX({right})"
+    if column.data_type in _APPROXIMATE:
+        return f"({left} <=> {right} AND CAST({left} AS CHAR) <=> CAST({right} AS CHAR))"
+    return f"{left} <=> {right}"
+
+
+def _same_json(left: str, right: str, dialect: Dialect, compare_json: bool) -> str:
+    if dialect is Dialect.MYSQL:
+        wrap: Callable[[str], str] = lambda side: f"CAST(CAST({side} AS CHAR) AS BINARY)"  # noqa: E731
+    elif compare_json:
+        wrap = lambda side: f"CAST(JSON_NORMALIZE({side}) AS BINARY)"  # noqa: E731
+    else:
+        wrap = lambda side: f"CAST({side} AS BINARY)"  # noqa: E731
+    return f"{wrap(left)} <=> {wrap(right)}"
+
+
+def readable(column: Column, alias: str) -> str:
+    """A column as text for a conflict's record; binary, bit and spatial types as hex."""
+    name = f"{alias}.{quoted(column.name)}"
+    binary = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit"}
+    if column.data_type in binary | _BY_HEX:
+        return f"HEX({name})"
+    return f"CAST({name} AS CHAR)"
+
+
+def _create(name: str, columns: Sequence[str]) -> str:
+    return (
+        f"CREATE TEMPORARY TABLE {name} ({', '.join(columns)}) "
+        "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC"
+    )

@@ -1,0 +1,176 @@
+"""Which source transactions are whole, and where a batch that holds only whole ones ends.
+
+Debezium's transaction topic has a BEGIN and an END for each source transaction; END says how many
+events of each table were sent since that BEGIN. When Kafka Connect dies, the connector starts
+again in the middle of a transaction: its BEGIN comes a second time, and its END counts only what
+came after it. So a transaction can own several *segments* (a BEGIN up to its END, or up to the
+next BEGIN where the connector died), and events are counted against the segment that they were
+sent in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dts_pipeline.core.envelope import TransactionMessage
+from dts_pipeline.core.ranges import TopicPartition
+
+_BEFORE_ALL = -1
+_UNKNOWN = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What the connector sent of a transaction in one go.
+
+    `began_ms` is Kafka's timestamp of BEGIN. `end_offset` is None where no END followed: the
+    connector died in it, or it is still being sent.
+    """
+
+    transaction: str
+    began_ms: int
+    end_offset: int | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a batch of whole transactions ends.
+
+    `complete` is how many segments (from the first) belong to it; `transaction_until` the next
+    offset of the transaction topic, None if not even one transaction is whole. `segment_of` is an
+    int64 array, one entry per event. `waiting` names the first transaction that is not whole.
+    """
+
+    complete: int
+    transaction_until: int | None
+    segment_of: npt.NDArray[np.int64]
+    waiting: str | None
+
+
+def segments_of(messages: Sequence[TransactionMessage]) -> list[Segment]:
+    """The segments in the order in which the connector sent them."""
+    found: list[Segment] = []
+    begun: TransactionMessage | None = None
+    for message in messages:
+        if not message.is_end:
+            if begun is not None:
+                found.append(Segment(begun.id, begun.timestamp, None, {}))
+            begun = message
+            continue
+        if begun is not None and begun.id != message.id:
+            found.append(Segment(begun.id, begun.timestamp, None, {}))
+            begun = None
+        began_ms = begun.timestamp if begun else 0
+        found.append(Segment(message.id, began_ms, message.offset, message.counts))
+        begun = None
+    if begun is not None:
+        found.append(Segment(begun.id, begun.timestamp, None, {}))
+    return found
+
+
+def find_cut(
+    segments: Sequence[Segment],
+    events: pd.DataFrame,
+    carried: Callable[[str], bool],
+    *,
+    first_batch: bool = False,
+) -> Cut:
+    """The longest run of whole transactions at the beginning of what was read.
+
+    `events`: columns transaction, table, run, timestamp (see `envelope.parse_events`).
+    `carried` says which tables of an END the link reads; the others are not waited for.
+    `first_batch`: events of transactions whose BEGIN Kafka no longer holds belong to the batch if
+    they were sent before the first BEGIN that it does hold.
+    """
+    segment_of = _assign(segments, events, first_batch)
+    counted = _count(segment_of, events)
+    broken: set[str] = set()
+    complete, until, waiting = 0, None, None
+    for index, segment in enumerate(segments):
+        if segment.end_offset is None:
+            broken.add(segment.transaction)
+            waiting = waiting or segment.transaction
+            continue
+        due = {t: n for t, n in segment.counts.items() if n and carried(t)}
+        if any(counted.get((index, table), 0) < count for table, count in due.items()):
+            waiting = waiting or segment.transaction
+            break
+        broken.discard(segment.transaction)
+        if not broken:
+            complete, until, waiting = index + 1, segment.end_offset + 1, None
+    return Cut(complete, until, segment_of, waiting)
+
+
+def events_until(cut: Cut, events: pd.DataFrame) -> dict[TopicPartition, int]:
+    """The offset of the first event past the cut, for the topic-partitions that have one."""
+    past = events.loc[cut.segment_of >= cut.complete, ["topic", "partition", "offset"]]
+    firsts = past.groupby(["topic", "partition"], sort=False)["offset"].min()
+    return {TopicPartition(str(t), int(p)): int(o) for (t, p), o in firsts.items()}  # type: ignore[misc]
+
+
+def expected_events(segments: Sequence[Segment], carried: Callable[[str], bool]) -> dict[str, int]:
+    """How many events of each carried table the ENDs of the segments announce."""
+    expected: dict[str, int] = {}
+    for segment in segments:
+        for table, count in segment.counts.items():
+            if carried(table):
+                expected[table] = expected.get(table, 0) + count
+    return expected
+
+
+def _assign(
+    segments: Sequence[Segment], events: pd.DataFrame, first_batch: bool
+) -> npt.NDArray[np.int64]:
+    """The index of each event's segment; -1 for snapshot rows, the maximum for not yet known ones."""
+    of_transaction: dict[str, list[int]] = {}
+    for index, segment in enumerate(segments):
+        of_transaction.setdefault(segment.transaction, []).append(index)
+    codes, names = pd.factorize(events["transaction"], use_na_sentinel=True)
+    single = [of_transaction[name][0] if name in of_transaction else _UNKNOWN for name in names]
+    result = np.array([*single, _BEFORE_ALL], dtype=np.int64)[codes]
+    for code, name in enumerate(names):
+        own = of_transaction.get(name, [])
+        if len(own) > 1:
+            rows = np.flatnonzero(codes == code)
+            result[rows] = _by_run(segments, own, events.iloc[rows])
+    if first_batch and segments:
+        early = events["timestamp"].to_numpy() < segments[0].began_ms
+        result[early & (result == _UNKNOWN)] = _BEFORE_ALL
+    return result
+
+
+def _by_run(
+    segments: Sequence[Segment], own: list[int], rows: pd.DataFrame
+) -> npt.NDArray[np.int64]:
+    """Which of a transaction's segments each of its events was sent in.
+
+    The connector's run id is a UUIDv7, whose first 48 bits are the milliseconds of the start: a
+    run started before the BEGINs that it sent and after those of the run before it. Events of
+    connectors that send no run id are told apart by Kafka's timestamps.
+    """
+    began = np.array([segments[index].began_ms for index in own], dtype=np.int64)
+    started = rows["run"].map(run_started_ms).to_numpy(dtype=np.int64)
+    by_run = np.searchsorted(began, started, side="left")
+    by_time = np.searchsorted(began, rows["timestamp"].to_numpy(), side="right") - 1
+    chosen = np.where(started > 0, by_run, by_time)
+    # A run that started after every BEGIN in view sent one that is not visible yet.
+    return np.array([*own, _UNKNOWN], dtype=np.int64)[np.clip(chosen, 0, len(own))]
+
+
+def run_started_ms(run: str) -> int:
+    """When a connector's run began (UUIDv7, RFC 9562); 0 if the id tells nothing."""
+    digits = run.replace("-", "")
+    if len(digits) != 32 or digits[12] != "7":
+        return 0
+    return int(digits[:12], 16)
+
+
+def _count(segment_of: npt.NDArray[np.int64], events: pd.DataFrame) -> dict[tuple[int, str], int]:
+    sizes = events.groupby([segment_of, events["table"].to_numpy()], sort=False).size()
+    return {(int(index), str(table)): int(size) for (index, table), size in sizes.items()}  # type: ignore[misc]

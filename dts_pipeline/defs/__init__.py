@@ -1,0 +1,1 @@
+"""Dagster: resources, ops, assets, jobs, schedules and sensors around the stages."""
