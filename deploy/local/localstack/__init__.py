@@ -1,1 +1,1 @@
-"""Real servers without containers: two databases, Kafka and Kafka Connect for development and tests."""
+"""Real servers without containers: two databases, Kafka and Kafka Connect."""

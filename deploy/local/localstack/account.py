@@ -32,7 +32,7 @@ def current_account() -> Account:
 
 
 def service_account() -> Account:
-    """The user for the servers: root makes and takes `dts-local`, anybody else stays who they are."""
+    """The servers' user: root makes and takes `dts-local`, anybody else stays who they are."""
     if os.geteuid() != 0:
         return current_account()
     try:

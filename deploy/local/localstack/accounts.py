@@ -57,7 +57,10 @@ def connector_grants(kind: str) -> list[str]:
 def _cleared_root(kind: str, password: str) -> list[str]:
     """One root, with a password; MariaDB's anonymous users would shadow 'dts'@'%'."""
     cleared = (
-        ["DELETE FROM mysql.global_priv WHERE User='' OR (User='root' AND Host<>'localhost')", "FLUSH PRIVILEGES"]
+        [
+            "DELETE FROM mysql.global_priv WHERE User='' OR (User='root' AND Host<>'localhost')",
+            "FLUSH PRIVILEGES",
+        ]
         if kind == "mariadb"
         else []
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localstack.account import service_account, require_reachable
+from localstack.account import require_reachable, service_account
 
 #: The folder `deploy/local`, with pom.xml, jars.sha256 and log4j2.properties.
 SOURCE = Path(__file__).resolve().parent.parent

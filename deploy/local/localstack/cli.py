@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--dir", default=str(_DEFAULT_DIR), help="the stack's folder (default: %(default)s)")
+    place.add_argument(
+        "--dir", default=str(_DEFAULT_DIR), help="the stack's folder (default: %(default)s)"
+    )
     flavour = argparse.ArgumentParser(add_help=False, parents=[place])
     flavour.add_argument("--flavour", choices=sorted(FLAVOURS), default="mariadb")
     commands.add_parser("setup", parents=[flavour], help="only install and download")

@@ -60,7 +60,9 @@ def _start(command: Command) -> subprocess.Popen[bytes]:
             env=command.env,
         )
     except OSError as error:
-        raise StackError(f"could not {command.what}: {command.argv[0]}: {error.strerror}") from error
+        raise StackError(
+            f"could not {command.what}: {command.argv[0]}: {error.strerror}"
+        ) from error
 
 
 def _wait(running: Sequence[tuple[Command, subprocess.Popen[bytes]]], until: float) -> None:

@@ -16,30 +16,41 @@ _READY = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name IN 
 
 
 def database_service(stack: Stack, site: str, account: Account) -> Service:
-    """Site `a` or `b` as a service; writes its settings files."""
-    folder = own_folder(stack.directory / f"site_{site}", account)
-    for name in ("tmp", "files"):
-        own_folder(folder / name, account)
-    kind = stack.kinds[site]
-    settings = folder / "server.cnf"
-    write_private(settings, _render("mysqld", server_settings(stack, site, folder)), account)
-    _write_client_files(stack, site, folder)
-    init = folder / "init.sql"
-    if not (folder / "data").exists():
-        statements = account_statements(kind, stack.settings.mark, stack.passwords[site])
-        write_private(init, "".join(f"{text};\n" for text in statements), account)
-    argv = [*_server_program(kind), f"--defaults-file={settings}"]
-    log = stack.log(f"site_{site}")
+    """Site `a` or `b` as a service."""
+    folder = stack.directory / f"site_{site}"
+    argv = (*_server_program(stack.kinds[site]), f"--defaults-file={folder}/server.cnf")
     return Service(
         name=f"site_{site}",
-        argv=(*argv, *([f"--init-file={init}"] if init.exists() else [])),
+        argv=argv,
         cwd=folder,
-        log=log,
+        log=stack.log(f"site_{site}"),
         account=account,
+        configure=lambda: _configure(stack, site, folder, account),
         prepare=(_prepare(stack, site, folder, account, argv),),
         ask=lambda: _ask(client_argv(stack, site)),
-        settle=lambda: init.unlink(missing_ok=True),
+        settle=lambda: (folder / "init.sql").unlink(missing_ok=True),
     )
+
+
+def _configure(stack: Stack, site: str, folder: Path, account: Account) -> None:
+    """Write the settings files; a fresh server also gets the accounts as its init file.
+
+    A server runs that file before it takes its first connection, so root is never open
+    without a password. The file goes once the server has answered.
+    """
+    for name in ("", "tmp", "files"):
+        own_folder(folder / name, account)
+    init = folder / "init.sql"
+    if not (folder / "data").exists():
+        statements = account_statements(
+            stack.kinds[site], stack.settings.mark, stack.passwords[site]
+        )
+        write_private(init, "".join(f"{text};\n" for text in statements), account)
+    settings = server_settings(stack, site, folder)
+    if init.exists():
+        settings["init-file"] = str(init)
+    write_private(folder / "server.cnf", _render("mysqld", settings), account)
+    _write_client_files(stack, site, folder)
 
 
 def server_settings(stack: Stack, site: str, folder: Path) -> dict[str, str]:
@@ -98,16 +109,22 @@ def _server_program(kind: str) -> list[str]:
     return mysql_program(mysql_tree(), "sbin/mysqld")
 
 
-def _prepare(stack: Stack, site: str, folder: Path, account: Account, argv: list[str]) -> Command:
-    """Make the data folder. root has no password until the first start's init file, which the
-    server runs before it takes its first connection."""
+def _prepare(
+    stack: Stack, site: str, folder: Path, account: Account, server: tuple[str, ...]
+) -> Command:
+    """The command that makes the data folder, with a root that has no password yet."""
+    argv: tuple[str, ...] = (*server, "--initialize-insecure")
     if stack.kinds[site] == "mariadb":
-        argv = [program("mariadb-install-db"), "--no-defaults", f"--datadir={folder}/data"]
-        argv += ["--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={folder}/tmp"]
-    else:
-        argv = [*argv, "--initialize-insecure"]
+        argv = (
+            program("mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={folder}/data",
+            f"--tmpdir={folder}/tmp",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        )
     what = f"make the data folder of site {site}"
-    return Command(what, tuple(argv), stack.log(f"site_{site}"), account, folder)
+    return Command(what, argv, stack.log(f"site_{site}"), account, folder)
 
 
 def client_argv(stack: Stack, site: str, *, admin: bool = False) -> list[str]:
@@ -122,7 +139,10 @@ def _write_client_files(stack: Stack, site: str, folder: Path) -> None:
     passwords = stack.passwords[site]
     app = {"host": "127.0.0.1", "port": str(stack.ports[f"site_{site}"]), "user": "app"}
     admin = {"socket": f"{folder}/db.sock", "user": "root"}
-    for name, values, password in (("app", app, passwords["app"]), ("admin", admin, passwords["root"])):
+    for name, values, password in (
+        ("app", app, passwords["app"]),
+        ("admin", admin, passwords["root"]),
+    ):
         text = _render("client", {**values, "password": password})
         write_private(folder / f"{name}.cnf", text, current_account())
 

@@ -15,6 +15,7 @@ from localstack.kafka_probe import ask_broker
 from localstack.service import Service
 from localstack.stackfile import Stack, pairs
 
+_LOG4J = "log4j2.properties"
 _LARGEST_MESSAGE = str(16 * 1024 * 1024)
 _PLUGINS = {
     "io.debezium.connector.mysql.MySqlConnector",
@@ -25,11 +26,10 @@ _HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def kafka_service(stack: Stack, jars: Path, account: Account) -> Service:
-    """The broker as a service; writes its properties."""
-    folder = own_folder(stack.directory / "kafka", account)
+    """The broker as a service."""
+    folder = stack.directory / "kafka"
     settings = folder / "server.properties"
-    write_private(settings, _render(broker_settings(stack, folder)), account)
-    java = _java(jars, folder, account, "512m")
+    java = _java(jars, folder, "512m")
     form = (*java, "kafka.tools.StorageTool", "format", "-t", stack.cluster_id, "-c", str(settings))
     log = stack.log("kafka")
     return Service(
@@ -38,23 +38,24 @@ def kafka_service(stack: Stack, jars: Path, account: Account) -> Service:
         cwd=folder,
         log=log,
         account=account,
+        configure=lambda: _configure(settings, broker_settings(stack, folder), account),
         prepare=(Command("format Kafka's storage", form, log, account, folder),),
         ask=lambda: ask_broker(stack.ports["kafka"]),
     )
 
 
 def connect_service(stack: Stack, jars: Path, account: Account) -> Service:
-    """The Connect worker as a service; writes its properties."""
-    folder = own_folder(stack.directory / "connect", account)
+    """The Connect worker as a service."""
+    folder = stack.directory / "connect"
     settings = folder / "connect.properties"
-    write_private(settings, _render(worker_settings(stack, jars / PLUGINS)), account)
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Service(
         name="connect",
-        argv=(*_java(jars, folder, account, "1g"), main, str(settings)),
+        argv=(*_java(jars, folder, "1g"), main, str(settings)),
         cwd=folder,
         log=stack.log("connect"),
         account=account,
+        configure=lambda: _configure(settings, worker_settings(stack, jars / PLUGINS), account),
         prepare=(),
         ask=lambda: ask_worker(stack.connect_url),
     )
@@ -142,19 +143,25 @@ def _get(url: str) -> list[dict[str, str]]:
     return found
 
 
-def _java(jars: Path, folder: Path, account: Account, heap: str) -> tuple[str, ...]:
-    """One java command; the native parts of its jars are unpacked into the service's own folder."""
-    temporary = own_folder(folder / "tmp", account)
-    log4j = folder / "log4j2.properties"
-    write_private(log4j, (SOURCE / "log4j2.properties").read_text(encoding="utf-8"), account)
-    options = (f"-Xmx{heap}", "-XX:+UseSerialGC", f"-Djava.io.tmpdir={temporary}")
+def _java(jars: Path, folder: Path, heap: str) -> tuple[str, ...]:
+    """A java command; the native parts of its jars are unpacked into the service's own folder."""
     return (
         shutil.which("java") or "java",
-        *options,
-        f"-Dlog4j2.configurationFile={log4j}",
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        f"-Djava.io.tmpdir={folder}/tmp",
+        f"-Dlog4j2.configurationFile={folder}/{_LOG4J}",
         "-cp",
         f"{jars / KAFKA}/*",
     )
+
+
+def _configure(path: Path, settings: Mapping[str, str], account: Account) -> None:
+    """Write a service's properties and what it logs, into folders of its own."""
+    for folder in (path.parent, path.parent / "tmp"):
+        own_folder(folder, account)
+    write_private(path, _render(settings), account)
+    write_private(path.parent / _LOG4J, (SOURCE / _LOG4J).read_text(encoding="utf-8"), account)
 
 
 def _render(values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A Metadata request in Kafka's own protocol: the cheapest question that only a working broker answers."""
+"""A Metadata request in Kafka's own protocol: cheap, and only a working broker answers it."""
 
 import socket
 import struct

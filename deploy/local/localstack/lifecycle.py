@@ -1,11 +1,13 @@
 """The commands of `stack` on whole stacks: set up, up, down, status."""
 
+import hashlib
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from localstack.account import require_reachable, service_account
-from localstack.cache import exclusive
+from localstack.cache import cache_folder, exclusive
 from localstack.database import database_service
 from localstack.debian import require_packages
 from localstack.errors import StackError
@@ -33,7 +35,7 @@ def set_up(flavour: str) -> None:
 
 
 def services_of(stack: Stack) -> list[Service]:
-    """The stack's services, their settings files written."""
+    """The stack's services."""
     account = service_account()
     jars = jars_folder()
     return [
@@ -52,7 +54,7 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
     set_up(settings.flavour)
     directory.mkdir(parents=True, exist_ok=True)
     require_reachable(directory, service_account(), "--dir")
-    with exclusive(directory / "lock"):
+    with _locked(directory):
         known = _known_stack(directory, settings)
         supervisor = Supervisor(directory)
         begun = [name for name in NAMES if supervisor.process(name) is None]
@@ -63,7 +65,7 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
                 say("broken off: ending what was started")
                 supervisor.kill(begun)
                 if known is None:
-                    _remove(directory, keep=("logs", "lock"))
+                    _remove(directory, keep=("logs",))
             raise
 
 
@@ -83,9 +85,11 @@ def _known_stack(directory: Path, settings: Settings) -> Stack | None:
         supervisor = Supervisor(directory)
         foreign = sorted({path.name for path in directory.iterdir()} - _OWN_FILES)
         if foreign:
-            raise StackError(f"{directory} holds something else ({foreign[0]}): choose another --dir")
+            raise StackError(
+                f"{directory} holds something else ({foreign[0]}): choose another --dir"
+            )
         supervisor.kill(NAMES)
-        _remove(directory, keep=("lock",))
+        _remove(directory)
     elif stack.settings != settings:
         raise StackError(
             f"{directory} holds a stack with other settings ({stack.settings}): "
@@ -95,11 +99,11 @@ def _known_stack(directory: Path, settings: Settings) -> Stack | None:
 
 
 _OWN_FILES = frozenset(
-    {"lock", "logs", "run", "kafka", "connect", "site_a", "site_b", "stack.json", "dts.yaml", "env.sh"}
+    {"logs", "run", "kafka", "connect", "site_a", "site_b", "stack.json", "dts.yaml", "env.sh"}
 )
 
 
-def _remove(directory: Path, *, keep: Sequence[str]) -> None:
+def _remove(directory: Path, *, keep: Sequence[str] = ()) -> None:
     for name in _OWN_FILES - set(keep):
         path = directory / name
         if path.is_dir():
@@ -112,15 +116,21 @@ def down(directory: Path, *, purge: bool) -> None:
     """End a stack's processes; `purge` removes its data too (and need not be gentle)."""
     if not directory.is_dir():
         return
-    with exclusive(directory / "lock"), INTERRUPTS.deferred():
+    with _locked(directory), INTERRUPTS.deferred():
         supervisor = Supervisor(directory)
         if not purge:
             supervisor.stop(dict.fromkeys(_STOP_ORDER, _STOP_SECONDS))
             return
         supervisor.kill(NAMES)
-        _remove(directory, keep=())
+        _remove(directory)
     if not any(directory.iterdir()):
         directory.rmdir()
+
+
+def _locked(directory: Path) -> AbstractContextManager[None]:
+    """One command at a time on a stack; the lock lies outside of what `--purge` removes."""
+    name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
+    return exclusive(cache_folder() / "locks" / name)
 
 
 def require_stack(directory: Path) -> Stack:
@@ -151,20 +161,20 @@ def status(directory: Path) -> dict[str, dict[str, object]]:
 def stop_one(directory: Path, name: str) -> None:
     """End one process in order (SIGTERM)."""
     require_stack(directory)
-    with exclusive(directory / "lock"):
+    with _locked(directory):
         Supervisor(directory).stop({name: _STOP_SECONDS})
 
 
 def kill_one(directory: Path, name: str) -> None:
     """End one process as a crash would (SIGKILL)."""
     require_stack(directory)
-    with exclusive(directory / "lock"):
+    with _locked(directory):
         Supervisor(directory).kill([name])
 
 
 def start_one(directory: Path, name: str) -> None:
     """Start one process again, on its port and its data, and wait until it answers."""
     stack = require_stack(directory)
-    with exclusive(directory / "lock"):
+    with _locked(directory):
         wanted = [service for service in services_of(stack) if service.name == name]
         Supervisor(directory).start(wanted)

@@ -17,6 +17,8 @@ class Service:
     cwd: Path
     log: Path
     account: Account
+    #: Writes folders and settings files; called before every start.
+    configure: Callable[[], None]
     #: Commands for a fresh data folder, run before the first start.
     prepare: tuple[Command, ...]
     #: An empty text when the server does its work, otherwise why not.

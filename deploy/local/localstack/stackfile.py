@@ -1,4 +1,4 @@
-"""What a stack is: fixed when it is made, kept in DIR/stack.json (mode 0600, it holds passwords)."""
+"""What a stack is, kept in DIR/stack.json (mode 0600, it holds passwords)."""
 
 import base64
 import json
@@ -13,7 +13,11 @@ from localstack.account import current_account, write_private
 from localstack.errors import StackError
 
 SITES = ("a", "b")
-FLAVOURS = {"mariadb": ("mariadb", "mariadb"), "mysql": ("mysql", "mysql"), "mixed": ("mariadb", "mysql")}
+FLAVOURS = {
+    "mariadb": ("mariadb", "mariadb"),
+    "mysql": ("mysql", "mysql"),
+    "mixed": ("mariadb", "mysql"),
+}
 ACCOUNTS = ("root", "app", "dts", "debezium")
 _PORT_NAMES = ("site_a", "site_b", "kafka", "controller", "connect")
 # Below Linux's range for outgoing connections (32768 and up): while a server is stopped
@@ -117,7 +121,9 @@ def load(directory: Path) -> Stack | None:
     settings = value["settings"]
     for name in ("server_options", "kafka_options"):
         settings[name] = tuple(settings[name])
-    return Stack(directory, Settings(**settings), value["ports"], value["passwords"], value["cluster_id"])
+    return Stack(
+        directory, Settings(**settings), value["ports"], value["passwords"], value["cluster_id"]
+    )
 
 
 def _path(directory: Path) -> Path:

@@ -36,6 +36,8 @@ class Supervisor:
     def prepare(self, services: Sequence[Service]) -> None:
         """Make the data folders of services that were never started."""
         fresh = [service for service in services if not self._prepared(service.name).exists()]
+        for service in fresh:
+            service.configure()
         run_all([command for service in fresh for command in service.prepare])
         for service in fresh:
             self._prepared(service.name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +81,7 @@ class Supervisor:
             self._record(name).unlink(missing_ok=True)
 
     def _launch(self, service: Service) -> None:
+        service.configure()
         with INTERRUPTS.deferred():
             child = spawn(service.argv, log=service.log, account=service.account, cwd=service.cwd)
             process = identify(child.pid)
