@@ -1,0 +1,19 @@
+"""The jobs: one a link, for its schedule, its sensor and `dts sync`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dts_pipeline.core.links import Link
+from dts_pipeline.defs.keys import LANE_TAG, checkpoint_key, job_name, lane_of
+
+
+def sync_job(link: Link) -> dg.UnresolvedAssetJobDefinition:
+    """Carries what Kafka holds past the checkpoint, as many batches as fit into `max_seconds`."""
+    return dg.define_asset_job(
+        job_name(link.name),
+        selection=dg.AssetSelection.assets(checkpoint_key(link.name)),
+        description=f"Carries the changes of {link.source} to {link.target}.",
+        tags={LANE_TAG: lane_of(link)},
+        executor_def=dg.in_process_executor,
+    )

@@ -1,0 +1,43 @@
+"""Which runs of a lane there are: started by a schedule, a sensor, `dts sync` or by hand."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dts_pipeline.core.links import Link
+from dts_pipeline.defs.keys import LANE_TAG, checkpoint_key, job_name, lane_of
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def unfinished_run(instance: dg.DagsterInstance, link: Link) -> dg.DagsterRun | None:
+    """A run of the link's lane that is queued, starting, running or being cancelled.
+
+    The UI's Materialize starts a run without our tag: it is known by the assets it selects.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED))
+    return next((run for run in runs if _is_of_lane(run, link)), None)
+
+
+def last_run_failed(instance: dg.DagsterInstance, link: Link) -> bool:
+    """Whether the lane's newest run, by its tag, ended in failure."""
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={LANE_TAG: lane_of(link)}), limit=1)
+    return bool(runs) and runs[0].status == dg.DagsterRunStatus.FAILURE
+
+
+def skip_reason(run: dg.DagsterRun, link: Link) -> dg.SkipReason:
+    """Why a tick starts nothing."""
+    return dg.SkipReason(f"run {run.run_id} of lane {lane_of(link)} is {run.status.value}")
+
+
+def _is_of_lane(run: dg.DagsterRun, link: Link) -> bool:
+    if LANE_TAG in run.tags:
+        return run.tags[LANE_TAG] == lane_of(link)
+    selected = run.asset_selection or frozenset()
+    return run.job_name == job_name(link.name) or checkpoint_key(link.name) in selected

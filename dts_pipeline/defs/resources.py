@@ -1,0 +1,146 @@
+"""The servers as Dagster resources; secrets are named here and read when a run starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dts_pipeline.config import BatchConfig, Config, SiteConfig
+from dts_pipeline.core.links import Link
+
+if TYPE_CHECKING:  # pandas, SQLAlchemy and Kafka's client are left for the run to import
+    from collections.abc import Callable, Sequence
+
+    from dts_pipeline.adapters.database import Database
+    from dts_pipeline.core.batches import Applied, Batch, Plan, RunSummary
+    from dts_pipeline.stages import LinkRuntime
+
+KAFKA = "kafka"
+STAGES = "stages"
+_SECRET = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages that the ops call, in their order; `dts_pipeline.stages` documents each."""
+
+    plan_ranges: Callable[[LinkRuntime], Plan]
+    pull: Callable[[LinkRuntime, Plan, int], Batch | None]
+    normalize: Callable[[LinkRuntime, Plan, Batch], Batch]
+    drop_marked: Callable[[Batch], Batch]
+    compact: Callable[[Batch], Batch]
+    apply: Callable[[LinkRuntime, Plan, Batch], Applied]
+    summarize: Callable[[LinkRuntime, Plan, Sequence[Applied]], RunSummary]
+    behind: Callable[[LinkRuntime], int]
+
+
+class SiteResource(dg.ConfigurableResource[Any]):
+    """One MySQL or MariaDB server; with `ca`, TLS verifies certificate and host name."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    def database(self, site: str) -> Database:
+        """The connections to this server, under the site's name in dts.yaml."""
+        from dts_pipeline.adapters.database import Database
+
+        tls: dict[str, object] = {}
+        if self.ca:
+            tls = {"ca": self.ca, "check_hostname": True, "verify_mode": "required"}
+            tls |= {name: path for name in ("cert", "key") if (path := getattr(self, name))}
+        return Database(site, self.host, self.port, self.user, self.password, tls)
+
+
+class KafkaResource(dg.ConfigurableResource[Any]):
+    """librdkafka's properties; those that the pipeline fixes are added by the reader."""
+
+    properties: dict[str, str]
+
+
+def resources_of(config: Config) -> dict[str, Any]:
+    """Every resource by its key: the servers, and for each link what its stages work with."""
+    found: dict[str, Any] = {KAFKA: KafkaResource(properties=_kafka_properties(config.kafka))}
+    for name, site in config.sites.items():
+        found[site_key(name)] = _site_resource(site)
+    for link in config.resolved_links().values():
+        found[runtime_key(link.name)] = _runtime_resource(link, config.batch)
+    return found | {STAGES: _real_stages}
+
+
+def site_key(site: str) -> str:
+    """The key of a site's resource."""
+    return f"site_{site}"
+
+
+def runtime_key(link: str) -> str:
+    """The key of the resource that gives a link's `LinkRuntime`."""
+    return f"runtime_{link}"
+
+
+def _site_resource(site: SiteConfig) -> SiteResource:
+    tls = site.tls.model_dump() if site.tls else {}
+    return SiteResource(
+        host=site.host, port=site.port, user=site.user, password=_reference(site.password), **tls
+    )
+
+
+def _kafka_properties(kafka: Mapping[str, object]) -> dict[str, str]:
+    return {key: _reference(_spelled(value)) for key, value in kafka.items()}
+
+
+def _spelled(value: object) -> str:
+    """A property as librdkafka spells it: true and false in small letters."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _reference(text: str) -> str:
+    """`${NAME}` as a reference that Dagster resolves in the run, so that the UI shows the name."""
+    match = _SECRET.fullmatch(text)
+    return dg.EnvVar(match[1]) if match else text
+
+
+def _runtime_resource(link: Link, limits: BatchConfig) -> dg.ResourceDefinition:
+    source, target = site_key(link.source), site_key(link.target)
+
+    @dg.resource(
+        required_resource_keys={KAFKA, source, target},
+        description=f"What the stages of {link.name} work with.",
+    )
+    def runtime(context: dg.InitResourceContext) -> LinkRuntime:
+        from dts_pipeline.stages import LinkRuntime
+
+        sites = {key: getattr(context.resources, key) for key in (source, target)}
+        return LinkRuntime(
+            link=link,
+            limits=limits,
+            source=sites[source].database(link.source),
+            target=sites[target].database(link.target),
+            kafka=dict(context.resources.kafka.properties),
+        )
+
+    return runtime
+
+
+@dg.resource(description="The stages of a batch.")
+def _real_stages(_context: dg.InitResourceContext) -> Stages:
+    from dts_pipeline import stages
+
+    return Stages(
+        plan_ranges=stages.plan_ranges,
+        pull=stages.pull,
+        normalize=stages.normalize,
+        drop_marked=stages.drop_marked,
+        compact=stages.compact,
+        apply=stages.apply,
+        summarize=stages.summarize,
+        behind=stages.behind,
+    )
