@@ -74,7 +74,8 @@ def server_settings(stack: Stack, site: str, folder: Path) -> dict[str, str]:
         "innodb-buffer-pool-size": "256M",
     }
     relaxed = {"innodb-flush-log-at-trx-commit": "2", "sync-binlog": "0"}
-    own = _mariadb_settings(number) if stack.kinds[site] == "mariadb" else _mysql_settings()
+    mysql = stack.kinds[site] == "mysql"
+    own = _mysql_settings(mysql_tree()) if mysql else _mariadb_settings(number)
     fast = relaxed if stack.settings.fast else {}
     return {**common, **own, **fast, **stack.settings.options_of(site)}
 
@@ -89,8 +90,8 @@ def _mariadb_settings(number: str) -> dict[str, str]:
     }
 
 
-def _mysql_settings() -> dict[str, str]:
-    usr = mysql_tree() / "usr"
+def _mysql_settings(tree: Path) -> dict[str, str]:
+    usr = tree / "usr"
     return {
         "basedir": str(usr),
         "lc-messages-dir": f"{usr}/share/mysql",

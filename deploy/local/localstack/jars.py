@@ -25,12 +25,13 @@ def jars_folder() -> Path:
     """The folder with checked jars, downloaded if need be; its name follows the list of sums."""
     name = hashlib.sha256(_SUMS.read_bytes() + _POM.read_bytes()).hexdigest()[:12]
     target = cache_folder() / f"jars-{name}"
-    with exclusive(cache_folder() / "jars.lock"):
-        if not target.is_dir():
-            say("downloading the jars of Kafka and Debezium")
-            with made_whole(target) as folder:
-                download(folder)
-                check_sums(folder, _SUMS)
+    if not target.is_dir():  # it gets its name when it is whole
+        with exclusive(cache_folder() / "jars.lock"):
+            if not target.is_dir():
+                say("downloading the jars of Kafka and Debezium")
+                with made_whole(target) as folder:
+                    download(folder)
+                    check_sums(folder, _SUMS)
     check_sums(target, _SUMS)
     return target
 

@@ -84,6 +84,9 @@ def broker_settings(stack: Stack, folder: Path) -> dict[str, str]:
         "transaction.state.log.num.partitions": "5",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        # A killed broker is let in again only when its old session has ended (default 9 s).
+        "broker.session.timeout.ms": "5000",
+        "broker.heartbeat.interval.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
         **pairs(stack.settings.kafka_options),
     }

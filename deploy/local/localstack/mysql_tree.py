@@ -26,6 +26,8 @@ _PACKAGES = ("mysql-server-core", "mysql-client-core")
 def mysql_tree() -> Path:
     """The folder with MySQL's `usr`, downloaded and unpacked if need be."""
     target = cache_folder() / "mysql-sid"
+    if target.is_dir():  # it gets its name when it is whole
+        return target
     with exclusive(cache_folder() / "mysql.lock"):
         if not target.is_dir():
             say("downloading MySQL from Debian sid")
