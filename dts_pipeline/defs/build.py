@@ -10,16 +10,16 @@ from dts_pipeline.config import Config
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
-from dts_pipeline.defs.resources import resources_of
+from dts_pipeline.defs.resources import Stages, resources_of
 from dts_pipeline.defs.schedules import sync_schedule
 from dts_pipeline.defs.sensors import lag_sensor
 from dts_pipeline.errors import ConfigError
 
 
-def build_definitions(config: Config) -> dg.Definitions:
+def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Definitions:
     """The assets, jobs, schedules, sensors and resources of every link.
 
-    Raises ConfigError where Dagster refuses the cron line.
+    `stages` replaces the real ones. Raises ConfigError where Dagster refuses the cron line.
     """
     links = list(config.resolved_links().values())
     jobs = {link.name: sync_job(link) for link in links}
@@ -35,6 +35,6 @@ def build_definitions(config: Config) -> dg.Definitions:
         jobs=list(jobs.values()),
         schedules=schedules,
         sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
-        resources={**resources_of(config), RUN_MEMORY: run_memory},
+        resources={**resources_of(config, stages), RUN_MEMORY: run_memory},
         executor=dg.in_process_executor,
     )

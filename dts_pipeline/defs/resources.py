@@ -66,14 +66,14 @@ class KafkaResource(dg.ConfigurableResource[Any]):
     properties: dict[str, str]
 
 
-def resources_of(config: Config) -> dict[str, Any]:
+def resources_of(config: Config, stages: Stages | None) -> dict[str, Any]:
     """Every resource by its key: the servers, and for each link what its stages work with."""
     found: dict[str, Any] = {KAFKA: KafkaResource(properties=_kafka_properties(config.kafka))}
     for name, site in config.sites.items():
         found[site_key(name)] = _site_resource(site)
     for link in config.resolved_links().values():
         found[runtime_key(link.name)] = _runtime_resource(link, config.batch)
-    return found | {STAGES: _real_stages}
+    return found | {STAGES: stages or _real_stages}
 
 
 def site_key(site: str) -> str:

@@ -13,7 +13,7 @@ from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.failures import error_of
 from dts_pipeline.defs.keys import PROCESS_TAG, graph_name, job_name
 from dts_pipeline.defs.processes import this_process
-from dts_pipeline.defs.resources import STAGES, Stages
+from dts_pipeline.defs.resources import Stages
 from dts_pipeline.errors import DtsError, TerminalError
 
 if TYPE_CHECKING:
@@ -37,14 +37,13 @@ def run_link_in_process(
         raise TerminalError(
             "unknown_link", f"there is no link {link}", remedy=f"dts.yaml has: {known}."
         )
-    job = build_definitions(config).resolve_job_def(job_name(link))
+    job = build_definitions(config, stages=stages).resolve_job_def(job_name(link))
     with _instance(environ) as instance:
         result = job.execute_in_process(
             run_config=_QUIET,
             instance=instance,
             raise_on_error=False,
             tags={PROCESS_TAG: this_process()},
-            resources={STAGES: stages} if stages else None,
         )
     if not result.success:
         raise _error_of(result)
