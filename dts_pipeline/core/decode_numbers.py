@@ -1,0 +1,61 @@
+"""Numbers as Debezium spells them in JSON, made exact parameters."""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64
+from collections.abc import Callable
+
+_PLAIN = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+
+def integer_of_base64(text: str) -> int:
+    """A big-endian two's complement number (Kafka Connect's Decimal without its scale)."""
+    raw = a2b_base64(text, strict_mode=True)
+    if not raw:
+        raise ValueError("no digits")
+    return int.from_bytes(raw, "big", signed=True)
+
+
+def decimal_of_base64(scale: int) -> Callable[[str], str]:
+    """Reads `decimal.handling.mode=precise`: the scale stands only in the SOURCE's column type.
+
+    Gives plain digits (`-0.05`), which every server reads exactly; Python's own `str(Decimal)`
+    can give an exponent, which a server would take for a DOUBLE.
+    """
+
+    def convert(text: str) -> str:
+        unscaled = integer_of_base64(text)
+        if scale == 0:
+            return str(unscaled)
+        digits = str(abs(unscaled)).rjust(scale + 1, "0")
+        return f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+
+    return convert
+
+
+def decimal_of_text(text: str) -> str:
+    """Reads `decimal.handling.mode=string`, which Debezium writes without an exponent."""
+    if _PLAIN.fullmatch(text) is None:
+        raise ValueError("not a plain decimal number")
+    return text
+
+
+def unsigned_of_signed(number: int) -> int:
+    """Reads `bigint.unsigned.handling.mode=long`: values above 2^63-1 arrive negative."""
+    return number + 2**64 if number < 0 else number
+
+
+def year_of_number(year: int) -> int:
+    """Year 0000 arrives as 1900, which is no YEAR itself."""
+    return 0 if year == 1900 else year
+
+
+def bits_of_boolean(bit: bool) -> bytes:
+    """BIT(1) as the byte that the server takes."""
+    return b"\x01" if bit else b"\x00"
+
+
+def bits_of_base64(text: str) -> bytes:
+    """BIT(n) arrives little-endian; the server takes big-endian."""
+    return a2b_base64(text, strict_mode=True)[::-1]
