@@ -53,10 +53,14 @@ class TopicFacts:
 
 @dataclass
 class Buffer:
-    """What was read of one topic-partition so far; `position` is the next offset."""
+    """What was read of one topic-partition so far; `position` is the next offset.
+
+    `events` counts the messages that are not tombstones.
+    """
 
     position: int
     messages: list[Message] = field(default_factory=list)
+    events: int = 0
     bytes: int = 0
     at_end: bool = False
 
@@ -126,6 +130,11 @@ class KafkaReader:
             for tp, f in high.items()
         }
 
+    @property
+    def bytes(self) -> int:
+        """About how much memory the buffers hold."""
+        return sum(buffer.bytes for buffer in self.buffers.values())
+
     def assign(self, start: Mapping[TopicPartition, int]) -> None:
         """Begins to read at the given offsets, with empty buffers."""
         self.buffers = {tp: Buffer(offset) for tp, offset in start.items()}
@@ -194,6 +203,7 @@ class KafkaReader:
         )
         buffer.position = offset + 1
         buffer.at_end = False
+        buffer.events += value is not None
         buffer.bytes += len(value or b"") + 200  # the rest of an event's row in the frame
         return 1
 

@@ -12,31 +12,31 @@ from dts_pipeline.adapters.database import Database
 from dts_pipeline.core.schema import Column, Dialect, Table
 
 _TABLES = """
-SELECT table_schema AS s, table_name AS t, engine AS e FROM information_schema.tables
+SELECT table_schema AS sch, table_name AS tbl, engine AS eng FROM information_schema.tables
 WHERE table_type = 'BASE TABLE'
 AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'dts')
 """
 _COLUMNS = """
-SELECT table_schema AS s, table_name AS t, column_name AS name, data_type AS data_type,
+SELECT table_schema AS sch, table_name AS tbl, column_name AS name, data_type AS data_type,
        column_type AS column_type, is_nullable AS nullable, character_set_name AS charset,
        collation_name AS collation, extra AS extra
 FROM information_schema.columns WHERE table_schema IN :schemas
 ORDER BY table_schema, table_name, ordinal_position
 """
 _INDEXES = """
-SELECT table_schema AS s, table_name AS t, index_name AS i, column_name AS c
+SELECT table_schema AS sch, table_name AS tbl, index_name AS idx, column_name AS col
 FROM information_schema.statistics WHERE table_schema IN :schemas AND non_unique = 0
 ORDER BY table_schema, table_name, index_name, seq_in_index
 """
 _CASCADES = """
-SELECT DISTINCT r.unique_constraint_schema AS s, r.referenced_table_name AS t,
+SELECT DISTINCT r.unique_constraint_schema AS sch, r.referenced_table_name AS tbl,
        CONCAT(r.constraint_schema, '.', r.table_name, '.', r.constraint_name) AS name
 FROM information_schema.referential_constraints r
 WHERE r.unique_constraint_schema IN :schemas
 AND (r.delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR r.update_rule NOT IN ('RESTRICT', 'NO ACTION'))
 """
 _JSON_CHECKS = """
-SELECT constraint_schema AS s, table_name AS t, check_clause AS clause
+SELECT constraint_schema AS sch, table_name AS tbl, check_clause AS clause
 FROM information_schema.check_constraints WHERE constraint_schema IN :schemas
 """
 
@@ -49,9 +49,9 @@ def read_tables(database: Database, matches: Callable[[str], bool]) -> dict[str,
     Raises what `Database.connect` raises.
     """
     engines = {
-        (row.s, row.t): row.e or ""
+        (row.sch, row.tbl): row.eng or ""
         for row in database.query(_TABLES)
-        if matches(f"{row.s}.{row.t}")
+        if matches(f"{row.sch}.{row.tbl}")
     }
     if not engines:
         return {}
@@ -77,7 +77,7 @@ def _read(database: Database, sql: str, schemas: Sequence[str]) -> Sequence[Any]
 def _grouped(rows: Sequence[Any]) -> Mapping[_Key, list[Any]]:
     grouped: dict[_Key, list[Any]] = defaultdict(list)
     for row in rows:
-        grouped[(row.s, row.t)].append(row)
+        grouped[(row.sch, row.tbl)].append(row)
     return grouped
 
 
@@ -88,7 +88,7 @@ def _json_columns(database: Database, schemas: Sequence[str]) -> Mapping[_Key, s
         for row in _read(database, _JSON_CHECKS, schemas):
             clause = row.clause.strip().lower()
             if clause.startswith("json_valid(`"):
-                found[(row.s, row.t)].add(row.clause.split("`")[1])
+                found[(row.sch, row.tbl)].add(row.clause.split("`")[1])
     return found
 
 
@@ -102,7 +102,7 @@ def _table(
 ) -> Table:
     by_index: dict[str, list[str]] = defaultdict(list)
     for row in indexes:
-        by_index[row.i].append(row.c)
+        by_index[row.idx].append(row.col)
     primary = tuple(by_index.pop("PRIMARY", ()))
     return Table(
         schema=key[0],

@@ -82,8 +82,8 @@ class Plan:
 class Batch:
     """One batch between pull and apply.
 
-    `number` is the batch's number in its lane, `ranges` the offsets that it covers, `after` the
-    checkpoint that its transaction writes. `frame` changes from stage to stage; its columns are
+    `number` is the batch's number in its lane, `ranges` the offsets that it covers, `before` the
+    checkpoint that it continues and `after` the one that its transaction writes. `frame` changes from stage to stage; its columns are
     documented with the stage that makes it. `superseded` holds the user changes that a marked
     event of the same key overtook (rule R2). `seconds` is wall time per stage.
     """
@@ -92,6 +92,7 @@ class Batch:
     number: int
     slot: int
     ranges: OffsetRanges
+    before: Checkpoint
     after: Checkpoint
     frame: pd.DataFrame
     superseded: pd.DataFrame | None = None
@@ -102,7 +103,7 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """Whether the batch moves no offset that is worth a transaction."""
-        return self.after.batch == self.number - 1
+        return self.after.batch == self.before.batch
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,7 @@ def drop_duplicates(
     return kept.assign(ordinal=np.arange(len(kept), dtype=np.int64))
 
 
-def furthest_positions(
-    events: pd.DataFrame, before: Mapping[TopicPartition, PartitionCheckpoint]
-) -> dict[TopicPartition, tuple[SourcePosition, int]]:
+def furthest_positions(events: pd.DataFrame) -> dict[TopicPartition, tuple[SourcePosition, int]]:
     """The last streamed position (and its commit time in ms) of each topic-partition in `events`."""
     streamed = events[(events["op"] != "r") & (events["file"] > 0)]
     found: dict[TopicPartition, tuple[SourcePosition, int]] = {}

@@ -5,8 +5,7 @@ Every statement that writes a synced table carries the mark's comment right afte
 
 A table's changes lie in three temporary tables of the ledger's schema, which the binlog does not
 see: `stage` (ordinal, delete or not, key columns k0…, the row wanted after: a0…), `before` (the
-rows expected: b0…), and `verdict` (how each change met the target's row, and whether it is
-written). They are separate because MySQL cannot read a temporary table twice in one statement.
+rows expected: b0…), and `verdict` (how each change met the target's row, and whether it won). They are separate because MySQL cannot read a temporary table twice in one statement.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from dts_pipeline.core.schema import Column, Dialect, Table
 LEDGER_SCHEMA = "dts"
 _TEXT = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}
 _APPROXIMATE = {"float", "double"}
+_WRITTEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won)"
 _BY_HEX = {
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
     "multipolygon", "geometrycollection", "geomcollection", "vector",
@@ -87,7 +87,7 @@ class TableStatements:
         flags = "is_delete TINYINT NOT NULL, has_before TINYINT NOT NULL"
         verdict = (
             "meeting TINYINT NOT NULL, found TINYINT NOT NULL, newer TINYINT NOT NULL, "
-            "written TINYINT NOT NULL"
+            "won TINYINT NOT NULL DEFAULT 0"
         )
         return [
             *drops,
@@ -129,12 +129,10 @@ class TableStatements:
         """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
         found = f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
         meeting = self._meeting(found) if detect else str(Meeting.CLEAN.value)
-        written = f"({meeting}) = {Meeting.CLEAN.value}" if detect else "1"
-        if not detect:  # deleting what is gone already is nothing to write
-            written = f"NOT (s.is_delete AND NOT ({found}))"
         return (
-            f"INSERT INTO {self.verdict} SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, "
-            f"{self._newer()}, {written} FROM {self.stage} AS s "
+            f"INSERT INTO {self.verdict} (ord, meeting, found, newer) "
+            f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self._newer()} "
+            f"FROM {self.stage} AS s "
             f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
             f"LEFT JOIN {table_name(self.table)} AS t ON {self._on_key()} FOR UPDATE"
         )
@@ -156,9 +154,9 @@ class TableStatements:
             f"WHERE v.meeting = {Meeting.CONFLICT.value} ORDER BY s.ord"
         )
 
-    def set_written(self) -> str:
+    def set_won(self) -> str:
         """Marks one conflict (ord) as won by the source."""
-        return f"UPDATE {self.verdict} SET written = 1 WHERE ord = %s"
+        return f"UPDATE {self.verdict} SET won = 1 WHERE ord = %s"
 
     def expected_counts(self) -> str:
         """What the writes must report: deletes, updates, inserts."""
@@ -166,7 +164,7 @@ class TableStatements:
             f"SELECT COALESCE(SUM(s.is_delete AND v.found), 0), "
             f"COALESCE(SUM(NOT s.is_delete AND v.found), 0), "
             f"COALESCE(SUM(NOT s.is_delete AND NOT v.found), 0) "
-            f"FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord WHERE v.written"
+            f"FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord WHERE {_WRITTEN}"
         )
 
     @property
@@ -185,7 +183,7 @@ class TableStatements:
             f"DELETE {self.mark_comment} t FROM {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
-            f"WHERE v.written AND v.found{which}"
+            f"WHERE {_WRITTEN} AND v.found{which}"
         )
 
     def update(self) -> str | None:
@@ -197,7 +195,7 @@ class TableStatements:
             f"UPDATE {self.mark_comment} {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
-            f"SET {assignments} WHERE v.written AND v.found AND NOT s.is_delete"
+            f"SET {assignments} WHERE {_WRITTEN} AND v.found AND NOT s.is_delete"
         )
 
     def insert(self) -> str:
@@ -209,7 +207,7 @@ class TableStatements:
         return (
             f"INSERT {self.mark_comment} INTO {table_name(self.table)} ({names}) "
             f"SELECT {values} FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"WHERE v.written AND NOT s.is_delete{which} ORDER BY {order}"
+            f"WHERE {_WRITTEN} AND NOT s.is_delete{which} ORDER BY {order}"
         )
 
     def _on_key(self) -> str:

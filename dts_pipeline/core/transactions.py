@@ -5,7 +5,8 @@ events of each table were sent since that BEGIN. When Kafka Connect dies, the co
 again in the middle of a transaction: its BEGIN comes a second time, and its END counts only what
 came after it. So a transaction can own several *segments* (a BEGIN up to its END, or up to the
 next BEGIN where the connector died), and events are counted against the segment that they were
-sent in.
+sent in. MariaDB's connector sends a BEGIN without END for each DDL statement too; such a segment
+has no events, and that is how it is told from one that a crash broke off.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _UNKNOWN = np.iinfo(np.int64).max
 class Segment:
     """What the connector sent of a transaction in one go.
 
-    `began_ms` is Kafka's timestamp of BEGIN. `end_offset` is None where no END followed: the
-    connector died in it, or it is still being sent.
+    `began_ms` is Kafka's timestamp of BEGIN. `end_offset` is None where another BEGIN followed
+    instead of END: the connector died in it, or it was a DDL statement.
     """
 
     transaction: str
@@ -54,7 +55,7 @@ class Cut:
 
 
 def segments_of(messages: Sequence[TransactionMessage]) -> list[Segment]:
-    """The segments in the order in which the connector sent them."""
+    """The segments in the order in which the connector sent them, as far as they have ended."""
     found: list[Segment] = []
     begun: TransactionMessage | None = None
     for message in messages:
@@ -69,9 +70,7 @@ def segments_of(messages: Sequence[TransactionMessage]) -> list[Segment]:
         began_ms = begun.timestamp if begun else 0
         found.append(Segment(message.id, began_ms, message.offset, message.counts))
         begun = None
-    if begun is not None:
-        found.append(Segment(begun.id, begun.timestamp, None, {}))
-    return found
+    return found  # a BEGIN at the end may be followed by its END any moment: not a segment yet
 
 
 def find_cut(
@@ -90,12 +89,14 @@ def find_cut(
     """
     segment_of = _assign(segments, events, first_batch)
     counted = _count(segment_of, events)
+    with_events = {index for index, _ in counted}
     broken: set[str] = set()
     complete, until, waiting = 0, None, None
     for index, segment in enumerate(segments):
         if segment.end_offset is None:
-            broken.add(segment.transaction)
-            waiting = waiting or segment.transaction
+            if index in with_events:
+                broken.add(segment.transaction)
+                waiting = waiting or segment.transaction
             continue
         due = {t: n for t, n in segment.counts.items() if n and carried(t)}
         if any(counted.get((index, table), 0) < count for table, count in due.items()):

@@ -1,0 +1,218 @@
+"""Reads and prepares the ledger in a target; batches move it in their own transaction."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy.dialects.mysql import insert as mysql_insert
+
+from dts_pipeline.adapters import ledger_tables as t
+from dts_pipeline.adapters.database import Database
+from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, SourcePosition
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.errors import TerminalError
+
+_NOW = text("UTC_TIMESTAMP(6)")
+
+
+class Ledger:
+    """The ledger of one site; every method is a short transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        """`database` is the site that holds the ledger: a link's target."""
+        self.database = database
+
+    def ddl(self) -> list[str]:
+        """What `create` runs."""
+        return t.create_statements(self.database.engine.dialect)
+
+    def create(self, version: str, installation: str | None = None) -> str:
+        """Makes what is missing of the ledger and gives the installation's id."""
+        with self.database.connect() as connection:
+            existing = connection.execute(
+                text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :s"),
+                {"s": t.SCHEMA},
+            ).first()
+            for statement in self.ddl()[1 if existing else 0 :]:
+                connection.exec_driver_sql(statement)
+            found = connection.scalar(select(t.installation.c.id))
+            if found is None:
+                found = installation or str(uuid.uuid4())
+                connection.execute(
+                    insert(t.installation).values(id=found, version=version, created_at=_NOW)
+                )
+                connection.commit()
+            return str(found)
+
+    def installation(self) -> str:
+        """The installation's id; raises TerminalError `ledger_missing`."""
+        with self.database.connect() as connection:
+            if not _exists(connection):
+                raise self._missing()
+            found = connection.scalar(select(t.installation.c.id))
+        if found is None:
+            raise self._missing()
+        return str(found)
+
+    def read(self, link: str, lane: str) -> Checkpoint | None:
+        """A lane's checkpoint; None if it never had one."""
+        with self.database.connect(where={"link": link}) as connection:
+            row = connection.execute(
+                select(t.checkpoint).where(t.checkpoint.c.link == link, t.checkpoint.c.lane == lane)
+            ).first()
+        return _checkpoint(row) if row else None
+
+    def begin(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Writes a lane's first checkpoint, unless another run did so before; gives what stands."""
+        values = {
+            "link": checkpoint.link,
+            "lane": checkpoint.lane,
+            "generation": checkpoint.generation,
+            "paused": False,
+            "session_id": 0,
+            "updated_at": _NOW,
+            **columns(checkpoint),
+        }
+        with self.database.connect(where={"link": checkpoint.link}) as connection:
+            connection.execute(mysql_insert(t.checkpoint).values(values).prefix_with("IGNORE"))
+            connection.commit()
+        standing = self.read(checkpoint.link, checkpoint.lane)
+        assert standing is not None
+        return standing
+
+    def add_partitions(self, old: Checkpoint, new: Checkpoint) -> Checkpoint:
+        """Adds new tables' topic-partitions to a checkpoint, by compare-and-set."""
+        with self.database.connect(where={"link": old.link}) as connection:
+            connection.execute(
+                update(t.checkpoint)
+                .where(
+                    t.checkpoint.c.link == old.link,
+                    t.checkpoint.c.lane == old.lane,
+                    t.checkpoint.c.generation == old.generation,
+                    t.checkpoint.c.batch == old.batch,
+                    t.checkpoint.c.offsets == old.offsets_json(),
+                )
+                .values(updated_at=_NOW, **columns(new))
+            )
+            connection.commit()
+        standing = self.read(old.link, old.lane)
+        assert standing is not None
+        return standing
+
+    def batch_until(self, link: str, lane: str, generation: int, number: int) -> str | None:
+        """The offsets that a batch of the ledger ended at, as JSON; None if there is none."""
+        with self.database.connect(where={"link": link}) as connection:
+            found = connection.scalar(
+                select(t.batch.c.until_offsets).where(
+                    t.batch.c.link == link,
+                    t.batch.c.lane == lane,
+                    t.batch.c.generation == generation,
+                    t.batch.c.batch == number,
+                )
+            )
+        return None if found is None else str(found)
+
+    def set_paused(self, link: str, lane: str, paused: bool) -> bool:
+        """Pauses or resumes a lane; False if it has no checkpoint yet."""
+        with self.database.connect(where={"link": link}) as connection:
+            result = connection.execute(
+                update(t.checkpoint)
+                .where(t.checkpoint.c.link == link, t.checkpoint.c.lane == lane)
+                .values(paused=paused)
+            )
+            connection.commit()
+        return bool(result.rowcount)
+
+    def open_conflicts(self, link: str) -> dict[str, int]:
+        """How many records of a link are open, by `table/kind`."""
+        with self.database.connect(where={"link": link}) as connection:
+            rows = connection.execute(
+                select(t.conflict.c.table_name, t.conflict.c.kind, func.count())
+                .where(t.conflict.c.link == link, t.conflict.c.state == "open")
+                .group_by(t.conflict.c.table_name, t.conflict.c.kind)
+            ).fetchall()
+        return {f"{table}/{kind}": int(count) for table, kind, count in rows}
+
+    def _missing(self) -> TerminalError:
+        return TerminalError(
+            "ledger_missing",
+            "the ledger's tables are missing",
+            where={"site": self.database.site, "schema": t.SCHEMA},
+            remedy="Run `dts init`, or have an administrator run what `dts init --print` shows.",
+        )
+
+
+def _exists(connection: Connection) -> bool:
+    return bool(
+        connection.scalar(
+            text(
+                "SELECT COUNT(*) FROM information_schema.tables "
+                "WHERE table_schema = 'dts' AND table_name = 'installation'"
+            )
+        )
+    )
+
+
+def columns(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The checkpoint's moving columns as the ledger stores them."""
+    return {
+        "batch": checkpoint.batch,
+        "offsets": checkpoint.offsets_json(),
+        "partitions": json.dumps(_partitions(checkpoint), separators=(",", ":")),
+        "mark_sequence": checkpoint.mark_sequence,
+        "incarnation": checkpoint.incarnation,
+        "applied_gtids": checkpoint.applied_gtids,
+    }
+
+
+def _partitions(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    return [
+        {
+            "topic": tp.topic,
+            "partition": tp.partition,
+            "next": p.next_offset,
+            "id": p.topic_id,
+            "position": [p.position.file, p.position.pos, p.position.row, p.position.half]
+            if p.position
+            else None,
+            "ts_ms": p.ts_ms,
+        }
+        for tp, p in sorted(checkpoint.partitions.items())
+    ]
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    partitions: Mapping[TopicPartition, PartitionCheckpoint] = {
+        TopicPartition(p["topic"], p["partition"]): PartitionCheckpoint(
+            p["next"],
+            p["id"],
+            SourcePosition(*p["position"]) if p["position"] else None,
+            p["ts_ms"],
+        )
+        for p in json.loads(row.partitions)
+    }
+    return Checkpoint(
+        link=row.link,
+        lane=row.lane,
+        generation=row.generation,
+        batch=row.batch,
+        partitions=partitions,
+        mark_sequence=row.mark_sequence,
+        incarnation=row.incarnation,
+        applied_gtids=row.applied_gtids,
+        paused=bool(row.paused),
+    )
+
+
+def moved(checkpoint: Checkpoint, until: Mapping[TopicPartition, int]) -> Checkpoint:
+    """The checkpoint one batch further, at the given next offsets."""
+    partitions = {
+        tp: replace(p, next_offset=until.get(tp, p.next_offset))
+        for tp, p in checkpoint.partitions.items()
+    }
+    return replace(checkpoint, batch=checkpoint.batch + 1, partitions=partitions)

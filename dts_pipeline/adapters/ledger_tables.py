@@ -1,0 +1,132 @@
+"""The ledger: the tables of schema `dts` at each site.
+
+`checkpoint` has one row a lane; a batch's transaction moves it by compare-and-set. `batch` keeps
+what each batch covered, which is what tells "already applied" from "another run is ahead".
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BINARY,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
+from sqlalchemy.schema import CreateTable
+
+SCHEMA = "dts"
+_OPTIONS = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+}
+metadata = MetaData(schema=SCHEMA)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("version", String(20), nullable=False),
+    Column("created_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("lane", String(64), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    Column("offsets", LONGTEXT, nullable=False),  # canonical JSON; compared by the fence
+    Column("partitions", LONGTEXT, nullable=False),  # topic ids and source positions, JSON
+    Column("mark_sequence", BigInteger, nullable=False),
+    Column("incarnation", String(128), nullable=False),
+    Column("applied_gtids", LONGTEXT, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("session_id", BigInteger, nullable=False, default=0),
+    Column("updated_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("lane", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("batch", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_offsets", LONGTEXT, nullable=False),
+    Column("until_offsets", LONGTEXT, nullable=False),
+    Column("mark", String(80), nullable=False),
+    Column("counts", LONGTEXT, nullable=False),
+    Column("committed_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("link", String(64), nullable=False),
+    Column("lane", String(64), nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    Column("table_name", String(140), nullable=False),
+    Column("key_hash", BINARY(32), nullable=False),
+    Column("key_json", LONGTEXT, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("decision", String(20), nullable=False),
+    Column("before_json", LONGTEXT),
+    Column("after_json", LONGTEXT),
+    Column("found_json", LONGTEXT),
+    Column("state", String(10), nullable=False),
+    Column("open_slot", Integer),  # 1 while open, NULL once closed: one open row a key
+    Column("times", Integer, nullable=False),
+    Column("opened_at", DATETIME(fsp=6), nullable=False),
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
+    UniqueConstraint("table_name", "key_hash", "open_slot", name="one_open_row_a_key"),
+    Index("by_state", "state", "link"),
+    **_OPTIONS,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("link", String(64), nullable=False),
+    Column("topic", String(255), nullable=False),
+    Column("partition_number", Integer, nullable=False),
+    Column("offset_number", BigInteger, nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("event", LONGTEXT, nullable=False),
+    Column("quarantined_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("written_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+
+def create_statements(dialect: Dialect) -> list[str]:
+    """The DDL of the ledger for a server, each statement harmless where the table is there."""
+    return [f"CREATE DATABASE IF NOT EXISTS `{SCHEMA}`"] + [
+        str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip()
+        for table in metadata.sorted_tables
+    ]

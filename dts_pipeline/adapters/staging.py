@@ -1,0 +1,184 @@
+"""Fills the temporary tables of a batch, and finds the event whose value does not fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pymysql
+from pymysql.cursors import Cursor
+
+from dts_pipeline.core.decode import ValueDecodeError, ValueModes, decode_rows
+from dts_pipeline.core.schema import Table
+from dts_pipeline.core.statements import TableStatements
+from dts_pipeline.errors import PoisonError
+
+# A value that the column does not take: NULL, out of range, truncated, wrong text, too long,
+# invalid JSON or geometry (server manuals, "Error reference").
+_DATA_ERRORS = {1048, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1416, 3140, 3141, 3854, 4025, 4078}
+_COLUMN = re.compile(r"[Cc]olumn[: ]+'?(?:`?\w+`?\.)*`?([ab])(\d+)`?'?")
+
+
+@dataclass
+class StagedTable:
+    """A table's changes on their way, in the order of their ordinals 0, 1, 2 …
+
+    `source` is the table as it is at the source, which gives values their meaning.
+    """
+
+    statements: TableStatements
+    source: Table
+    changes: pd.DataFrame
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Table:
+        """The table as it is at the target."""
+        return self.statements.table
+
+
+def fill(cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool) -> None:
+    """Creates and fills the stages of one table, merging keys that the server holds equal.
+
+    Raises PoisonError with the place of the event whose value cannot be decoded or stored.
+    """
+    for statement in staged.statements.create():
+        cursor.execute(statement)
+    stage_rows, before_rows = _rows(staged, modes)
+    _insert(cursor, staged, staged.statements.fill_stage(), stage_rows)
+    if detect:
+        _insert(cursor, staged, staged.statements.fill_before(), before_rows)
+    _merge_equal_keys(cursor, staged, modes, detect)
+
+
+def _rows(
+    staged: StagedTable, modes: ValueModes
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The parameters of both stages, built column by column."""
+    changes, statements = staged.changes, staged.statements
+    after = _decode(staged, list(changes["after"]), modes)
+    before = _decode(staged, list(changes["before"]), modes)
+    gone = changes["after"].isna().to_numpy()
+    has_before = changes["before"].notna().to_numpy()
+    keys = [
+        [
+            b if absent else a
+            for a, b, absent in zip(after[c.name], before[c.name], gone, strict=True)
+        ]
+        for c in statements.key_columns
+    ]
+    names = [c.name for c in statements.columns]
+    stage_rows = list(
+        zip(
+            range(len(changes)),
+            gone.astype(int).tolist(),
+            has_before.astype(int).tolist(),
+            *keys,
+            *(after[name] for name in names),
+            strict=True,
+        )
+    )
+    expected = zip(range(len(changes)), *(before[name] for name in names), strict=True)
+    before_rows = [row for row, present in zip(expected, has_before, strict=True) if present]
+    return stage_rows, before_rows
+
+
+def _decode(
+    staged: StagedTable, rows: Sequence[bytes | None], modes: ValueModes
+) -> dict[str, list[Any]]:
+    try:
+        return dict(decode_rows(rows, staged.table, modes, source=staged.source).columns)
+    except ValueDecodeError as error:
+        raise _poison(staged, error.row, error.column, error.code) from None
+
+
+def _insert(
+    cursor: Cursor, staged: StagedTable, statement: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    if not rows:
+        return
+    try:
+        cursor.executemany(statement, rows)
+    except (pymysql.DataError, pymysql.OperationalError, pymysql.IntegrityError) as error:
+        if error.args[0] not in _DATA_ERRORS:
+            raise
+        cursor.connection.rollback()
+        raise _find_poison(cursor, staged, statement, rows) from None
+
+
+def _find_poison(
+    cursor: Cursor, staged: StagedTable, statement: str, rows: Sequence[tuple[Any, ...]]
+) -> PoisonError:
+    """Halves the rows until the one is left that the server does not take."""
+    column = ""
+    while len(rows) > 1:
+        half = rows[: len(rows) // 2]
+        refused = _try(cursor, statement, half)
+        rows = half if refused is not None else rows[len(rows) // 2 :]
+    if (number := _try(cursor, statement, rows)) is not None:
+        column = number
+    return _poison(staged, rows[0][0], column, "value_refused")
+
+
+def _try(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> str | None:
+    """None if the server takes the rows, else the name of the column it complains of, or ''."""
+    try:
+        cursor.executemany(statement, rows)
+    except pymysql.MySQLError as error:
+        match = _COLUMN.search(str(error.args[1]) if len(error.args) > 1 else "")
+        return match[2] if match else ""
+    finally:
+        cursor.connection.rollback()
+    return None
+
+
+def _poison(staged: StagedTable, row: int, column: str, code: str) -> PoisonError:
+    change = staged.changes.iloc[row]
+    name = staged.statements.columns[int(column)].name if column.isdigit() else column
+    return PoisonError(
+        code,
+        "a value does not fit the target's column",
+        where={
+            "topic": change["topic"],
+            "partition": change["partition"],
+            "offset": change["offset"],
+            "table": staged.table.full_name,
+            "column": name or "?",
+        },
+        remedy="Make the target's column as wide as the source's, or mend the row at the source; "
+        "nothing of the batch was written.",
+    )
+
+
+def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool) -> None:
+    """Makes one change of those whose keys are the same row to the server's collation.
+
+    The keys `a` and `A` arrive as two keys. Their changes are put together in order: before of
+    the first, after of the last.
+    """
+    question = staged.statements.equal_keys()
+    if question is None:
+        return
+    cursor.execute("SET SESSION group_concat_max_len = 1048576")
+    cursor.execute(question)
+    groups = [[int(o) for o in str(row[0]).split(",")] for row in cursor.fetchall()]
+    if not groups:
+        return
+    changes = staged.changes
+    dropped: list[int] = []
+    for ordinals in groups:
+        last = ordinals[-1]
+        changes.at[last, "before"] = changes.at[ordinals[0], "before"]
+        changes.at[last, "snapshot"] = changes.at[ordinals[0], "snapshot"]
+        dropped += ordinals[:-1]
+    both_absent = changes["before"].isna() & changes["after"].isna()
+    staged.changes = changes[~both_absent].drop(dropped, errors="ignore").reset_index(drop=True)
+    for statement in staged.statements.create():
+        cursor.execute(statement)
+    stage_rows, before_rows = _rows(staged, modes)
+    _insert(cursor, staged, staged.statements.fill_stage(), stage_rows)
+    if detect:
+        _insert(cursor, staged, staged.statements.fill_before(), before_rows)

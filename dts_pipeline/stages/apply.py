@@ -1,0 +1,69 @@
+"""apply: the changes of a batch, its records and the new checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from dts_pipeline.adapters.mysql_writer import ApplyRequest
+from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
+from dts_pipeline.core.marks import Mark, mark_uuid
+from dts_pipeline.stages.runtime import LinkRuntime
+
+
+def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
+    """Writes the changes, the conflict records and the checkpoint in one transaction.
+
+    Raises what `BatchWriter.apply` raises; nothing is written then.
+    """
+    began = time.monotonic()
+    if batch.is_empty:
+        outcome = "paused" if batch.after.paused else "empty"
+        return _applied(batch, outcome, {}, began)
+    mark = _mark(runtime, batch.before, batch.number)
+    request = ApplyRequest(
+        link=runtime.link,
+        batch=replace(batch, after=replace(batch.after, mark_sequence=mark.number)),
+        tables={table.full_name: table for table in plan.tables.values()},
+        source_tables={table.full_name: table for table in plan.source_tables.values()},
+        mark=mark,
+        modes=runtime.modes,
+        compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
+    )
+    result = runtime.writer.apply(request)
+    return _applied(batch, result.outcome, {t: dict(c) for t, c in result.tables.items()}, began)
+
+
+def _mark(runtime: LinkRuntime, before: Checkpoint, number: int) -> Mark:
+    installation = runtime.ledger.installation()
+    return Mark(
+        kind=runtime.link.mark,
+        dialect=runtime.target.facts.dialect,
+        link=before.link,
+        batch=number,
+        uuid=mark_uuid(installation, before.link, before.lane, before.generation),
+        number=before.mark_sequence + 1,
+        domain=runtime.link.mark_domain_id,
+    )
+
+
+def _applied(
+    batch: Batch, outcome: str, tables: dict[str, dict[str, int]], began: float
+) -> Applied:
+    totals: dict[str, int] = dict(batch.counts)
+    for counts in tables.values():
+        for name, count in counts.items():
+            totals[name] = totals.get(name, 0) + count
+    newest = max((p.ts_ms for p in batch.after.partitions.values()), default=0)
+    return Applied(
+        link=batch.link,
+        number=batch.number,
+        slot=batch.slot,
+        outcome=outcome,
+        ranges=batch.ranges,
+        counts=totals,
+        tables=tables,
+        seconds={**batch.seconds, "apply": time.monotonic() - began},
+        last_ts_ms=newest,
+        waiting=batch.waiting,
+    )

@@ -1,0 +1,266 @@
+"""plan_ranges: from the ledger's checkpoint and Kafka's offsets to what a run may do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dts_pipeline.adapters.kafka_reader import TopicFacts
+from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
+from dts_pipeline.core.contract import Fit, compare_tables
+from dts_pipeline.core.links import Link, Start
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.schema import Table
+from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.runtime import LinkRuntime
+
+_MAX_SLOTS = 500
+_Offsets = Mapping[TopicPartition, tuple[int, int]]
+
+
+def plan_ranges(runtime: LinkRuntime) -> Plan:
+    """Reads the checkpoint and Kafka's offsets; refuses what cannot be carried on from.
+
+    Raises TerminalError: `ledger_missing`, `table_missing`, `topic_missing`, `topic_compacted`,
+    `topic_recreated`, `partitions_added`, `offsets_lost`, `start_needed`, `source_changed`, or a
+    code of the contract between the sites' tables; TransientError where a server is away.
+    """
+    link = runtime.link
+    started = time.monotonic()
+    runtime.ledger.installation()
+    source_tables = read_tables(runtime.source, link.matches)
+    tables = read_tables(runtime.target, link.matches)
+    _check_tables(runtime, source_tables, tables)
+    _check_domain(runtime)
+    topics = _topics(runtime, source_tables)
+    checkpoint = runtime.ledger.read(link.name, link.lane)
+    offsets = runtime.reader.offsets(
+        [TopicPartition(t.name, p) for t in topics.values() for p in range(t.partitions)]
+    )
+    if checkpoint is None:
+        checkpoint = runtime.ledger.begin(_first_checkpoint(runtime, topics, offsets))
+    else:
+        _check_continuity(runtime, checkpoint, topics, offsets)
+    checkpoint = _with_new_topics(runtime, checkpoint, topics, offsets)
+    until = {tp: high for tp, (_, high) in offsets.items()}
+    return Plan(
+        link=link.name,
+        checkpoint=checkpoint,
+        until=until,
+        topic_ids={t.name: t.id for t in topics.values()},
+        tables={link.topic_of(name): table for name, table in tables.items()},
+        source_tables={link.topic_of(name): table for name, table in source_tables.items()},
+        slots=1 if checkpoint.paused else _slots(runtime, checkpoint, until),
+        deadline=started + runtime.limits.max_seconds,
+    )
+
+
+def behind(runtime: LinkRuntime) -> int:
+    """How many row events Kafka holds past the checkpoint; 0 while the lane is paused.
+
+    1 for a link that never ran.
+    """
+    link = runtime.link
+    checkpoint = runtime.ledger.read(link.name, link.lane)
+    if checkpoint is None or checkpoint.paused:
+        return 0 if checkpoint else 1
+    rows = [tp for tp in checkpoint.partitions if tp.topic != link.transaction_topic]
+    offsets = runtime.reader.offsets(rows)
+    return _behind(checkpoint, {tp: high for tp, (_, high) in offsets.items()})
+
+
+def _behind(checkpoint: Checkpoint, until: Mapping[TopicPartition, int]) -> int:
+    return sum(
+        max(0, until[tp] - p.next_offset) for tp, p in checkpoint.partitions.items() if tp in until
+    )
+
+
+def _slots(
+    runtime: LinkRuntime, checkpoint: Checkpoint, until: Mapping[TopicPartition, int]
+) -> int:
+    """Enough slots for what is there; those that find nothing left are skipped."""
+    batches = math.ceil(_behind(checkpoint, until) / runtime.limits.max_events)
+    return min(1 + 2 * batches, _MAX_SLOTS)
+
+
+def _check_tables(
+    runtime: LinkRuntime, source: Mapping[str, Table], target: Mapping[str, Table]
+) -> None:
+    missing = sorted(set(source) - set(target))
+    if missing:
+        raise TerminalError(
+            "table_missing",
+            "a table of the source does not exist at the target",
+            where={"link": runtime.link.name, "tables": ",".join(missing)},
+            remedy=f"Create it at site {runtime.link.target}, or narrow the table patterns.",
+        )
+    dialects = runtime.source.facts.dialect, runtime.target.facts.dialect
+    for name, table in source.items():
+        for difference in compare_tables(table, target[name], *dialects):
+            if difference.fit is Fit.IMPOSSIBLE:
+                raise TerminalError(
+                    difference.code,
+                    difference.message,
+                    where={
+                        "link": runtime.link.name,
+                        "table": name,
+                        **({"column": difference.column} if difference.column else {}),
+                    },
+                    remedy=difference.remedy,
+                )
+        policy = runtime.link.policy_of(name)
+        names = {c.name for c in table.columns}
+        if policy and policy.column and policy.column not in names:
+            raise TerminalError(
+                "column_missing",
+                "the column that the policy compares does not exist",
+                where={"link": runtime.link.name, "table": name, "column": policy.column},
+                remedy="Add the column at both sites, or give the table another policy.",
+            )
+
+
+def _check_domain(runtime: LinkRuntime) -> None:
+    """A mark that needs a GTID domain must have one."""
+    link = runtime.link
+    if link.mark == "origin" and runtime.target.facts.dialect == "mariadb":
+        if link.mark_domain_id is None:
+            raise TerminalError(
+                "mark_domain_missing",
+                "`mark: origin` writes to MariaDB under a GTID domain of its own, and none is named",
+                where={"link": link.name, "site": link.target},
+                remedy="Set mark_domain_id of the pair or link to a number that no server uses as "
+                "its gtid_domain_id.",
+            )
+
+
+def _topics(runtime: LinkRuntime, tables: Mapping[str, Table]) -> dict[str, TopicFacts]:
+    """The link's topics that exist; a table without events yet has none."""
+    link = runtime.link
+    names = [link.topic_of(name) for name in tables]
+    topics = runtime.reader.topics([link.transaction_topic, *names])
+    if link.pair and link.transaction_topic not in topics:
+        raise TerminalError(
+            "topic_missing",
+            "the source's transaction topic does not exist",
+            where={"link": link.name, "topic": link.transaction_topic},
+            remedy="Register the connector with provide.transaction.metadata=true "
+            "(`dts connectors --register`), and check the site's topic_prefix.",
+        )
+    for topic in topics.values():
+        if topic.compacted and link.pair:
+            raise TerminalError(
+                "topic_compacted",
+                "a topic with cleanup.policy=compact loses marks and rows before the change",
+                where={"link": link.name, "topic": topic.name},
+                remedy="Set cleanup.policy=delete on the topic; what was compacted away already is "
+                "lost, so compare both sites.",
+            )
+    return topics
+
+
+def _first_checkpoint(
+    runtime: LinkRuntime, topics: Mapping[str, TopicFacts], offsets: _Offsets
+) -> Checkpoint:
+    link = runtime.link
+    partitions = {}
+    for tp, (low, high) in offsets.items():
+        if link.start is Start.EARLIEST and low > 0:
+            raise TerminalError(
+                "start_needed",
+                "Kafka has already removed the beginning of a topic",
+                where={"link": link.name, "topic": tp.topic, "partition": tp.partition},
+                remedy="Make both sites equal, then set `start: available` (what Kafka still "
+                "holds) or `start: latest` (only what comes from now on).",
+            )
+        first = high if link.start is Start.LATEST else low
+        partitions[tp] = PartitionCheckpoint(first, topics[tp.topic].id)
+    return Checkpoint(
+        link.name, link.lane, 1, 0, partitions, incarnation=runtime.source.facts.incarnation
+    )
+
+
+def _check_continuity(
+    runtime: LinkRuntime,
+    checkpoint: Checkpoint,
+    topics: Mapping[str, TopicFacts],
+    offsets: _Offsets,
+) -> None:
+    link = runtime.link
+    now = runtime.source.facts.incarnation
+    if checkpoint.incarnation != now:
+        raise TerminalError(
+            "source_changed",
+            "another server stands behind the source site than the one read so far",
+            where={"link": link.name, "was": checkpoint.incarnation, "is": now},
+            remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+        )
+    for tp, known in checkpoint.partitions.items():
+        where = {"link": link.name, "topic": tp.topic, "partition": tp.partition}
+        topic = topics.get(tp.topic)
+        if topic is None:
+            _refuse_missing(link, tp, where)
+            continue
+        if topic.id != known.topic_id:
+            raise TerminalError(
+                "topic_recreated",
+                "a topic was deleted and made anew since the last batch",
+                where=where,
+                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+            )
+        low, high = offsets[tp]
+        if not low <= known.next_offset <= high:
+            raise TerminalError(
+                "offsets_lost",
+                "Kafka no longer holds the next offset",
+                where={**where, "next": known.next_offset, "low": low, "high": high},
+                remedy="Compare both sites, then give the link a new start (docs/operations.md); "
+                "raise the topic's retention.ms.",
+            )
+
+
+def _refuse_missing(link: Link, tp: TopicPartition, where: dict[str, object]) -> None:
+    raise TerminalError(
+        "topic_missing",
+        "a topic that was read so far does not exist any more",
+        where=where,
+        remedy=f"Was a table of link {link.name} dropped, or the topic deleted? Compare both sites, "
+        "then give the link a new start (docs/operations.md).",
+    )
+
+
+def _with_new_topics(
+    runtime: LinkRuntime,
+    checkpoint: Checkpoint,
+    topics: Mapping[str, TopicFacts],
+    offsets: _Offsets,
+) -> Checkpoint:
+    """Takes in the topics of new tables, from their beginning; new partitions of old ones stop."""
+    known = {tp.topic for tp in checkpoint.partitions}
+    fresh = {}
+    for tp, (low, _) in offsets.items():
+        if tp in checkpoint.partitions:
+            continue
+        where = {"link": runtime.link.name, "topic": tp.topic, "partition": tp.partition}
+        if tp.topic in known:
+            raise TerminalError(
+                "partitions_added",
+                "a topic got more partitions, so its keys have moved between them",
+                where=where,
+                remedy="Let the link drain before partitions are added; now compare both sites, "
+                "then give the link a new start (docs/operations.md).",
+            )
+        if low > 0:
+            raise TerminalError(
+                "offsets_lost",
+                "Kafka has already removed the beginning of a new table's topic",
+                where=where,
+                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+            )
+        fresh[tp] = PartitionCheckpoint(0, topics[tp.topic].id)
+    if not fresh:
+        return checkpoint
+    wider = replace(checkpoint, partitions={**checkpoint.partitions, **fresh})
+    return runtime.ledger.add_partitions(checkpoint, wider)

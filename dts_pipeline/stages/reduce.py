@@ -1,0 +1,120 @@
+"""normalize, drop_marked, compact: from what was read to at most one change per key."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pandas as pd
+
+from dts_pipeline.core import compaction, marks
+from dts_pipeline.core.batches import Batch, Plan
+from dts_pipeline.core.duplicates import drop_duplicates, furthest_positions
+from dts_pipeline.core.gtids import GtidSet
+from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.runtime import LinkRuntime
+
+
+def normalize(runtime: LinkRuntime, _plan: Plan, batch: Batch) -> Batch:
+    """Drops second copies (R7), orders the events as the source wrote them, recognises marks.
+
+    `frame` gains `ordinal` (int64) and `marked` (bool). Raises TerminalError `mark_unseen`,
+    `truncate_event`, `source_position_regressed`, `source_position_ambiguous`.
+    """
+    began = time.monotonic()
+    before = batch.before.partitions
+    applied = GtidSet.parse(batch.before.applied_gtids)
+    events = _without_truncates(runtime, batch.frame)
+    kept = drop_duplicates(events, before, applied)
+    _refuse_unseen(runtime, kept)
+    marked = marks.recognise(kept, runtime.link.all_mark_domains)
+    partitions = dict(batch.after.partitions)
+    for tp, (position, ts_ms) in furthest_positions(kept).items():
+        partitions[tp] = replace(partitions[tp], position=position, ts_ms=ts_ms)
+    counts = {
+        "events": len(batch.frame),
+        "duplicates": len(events) - len(kept),
+        "marked": int(marked.sum()),
+    }
+    return replace(
+        batch,
+        frame=kept.assign(marked=marked),
+        after=replace(batch.after, partitions=partitions),
+        counts=counts,
+        seconds={**batch.seconds, "normalize": time.monotonic() - began},
+    )
+
+
+def drop_marked(batch: Batch) -> Batch:
+    """Keeps per key the user events after its last marked event; records the others (R2)."""
+    began = time.monotonic()
+    counting, superseded = compaction.drop_marked(batch.frame)
+    return replace(
+        batch,
+        frame=counting,
+        superseded=superseded,
+        counts={**batch.counts, "superseded": len(superseded)},
+        seconds={**batch.seconds, "drop_marked": time.monotonic() - began},
+    )
+
+
+def compact(batch: Batch) -> Batch:
+    """At most one change per key; `frame` has the columns of `compaction.CHANGE_COLUMNS`."""
+    began = time.monotonic()
+    changes = compaction.compact(batch.frame)
+    return replace(
+        batch,
+        frame=changes,
+        counts={**batch.counts, "changes": len(changes)},
+        seconds={**batch.seconds, "compact": time.monotonic() - began},
+    )
+
+
+def _without_truncates(runtime: LinkRuntime, events: pd.DataFrame) -> pd.DataFrame:
+    truncates = events["op"] == "t"
+    if not truncates.any():
+        return events
+    first = events[truncates].iloc[0]
+    if runtime.link.truncate == "stop":
+        raise TerminalError(
+            "truncate_event",
+            "a table was truncated at the source",
+            where={
+                "link": runtime.link.name,
+                "table": first["table"],
+                "topic": first["topic"],
+                "offset": first["offset"],
+            },
+            remedy="Truncate it at the target as well, then set `truncate: ignore` until the link "
+            "is past this event.",
+        )
+    return events[~truncates].reset_index(drop=True)
+
+
+def _refuse_unseen(runtime: LinkRuntime, events: pd.DataFrame) -> None:
+    """Fail closed: an event in which our mark could not be seen is never taken for a user's."""
+    link = runtime.link
+    if link.pair is None:
+        return
+    unseen = marks.unseen(events, link.mark)
+    if not unseen.any():
+        return
+    first = events[unseen].iloc[0]
+    what = {
+        "origin": "no GTID: switch GTIDs on at the source (gtid_mode=ON on MySQL)",
+        "comment": "no query: set include.query=true at the connector and query logging "
+        "(binlog_rows_query_log_events or binlog_annotate_row_events) at the source",
+    }[link.mark.value]
+    raise TerminalError(
+        "mark_unseen",
+        f"{int(unseen.sum())} event(s) carry nothing in which the mark could be seen",
+        where={
+            "link": link.name,
+            "mark": link.mark.value,
+            "topic": first["topic"],
+            "partition": first["partition"],
+            "offset": first["offset"],
+        },
+        remedy=f"The events have {what}; then give the link a new start behind these events "
+        "(docs/operations.md).",
+    )

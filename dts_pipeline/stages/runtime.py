@@ -1,0 +1,50 @@
+"""What the stages of one link work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.kafka_reader import KafkaReader
+from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.mysql_writer import BatchWriter
+from dts_pipeline.config import BatchConfig
+from dts_pipeline.core.decode import ValueModes
+from dts_pipeline.core.links import Link
+
+
+@dataclass(frozen=True)
+class LinkRuntime:
+    """One link's settings and its connections, opened when first used; `close` ends them.
+
+    `kafka` holds librdkafka properties, secrets filled in.
+    """
+
+    link: Link
+    limits: BatchConfig
+    source: Database
+    target: Database
+    kafka: Mapping[str, str]
+    modes: ValueModes = field(default_factory=ValueModes)
+
+    @cached_property
+    def reader(self) -> KafkaReader:
+        """The Kafka consumer of this link."""
+        return KafkaReader(self.kafka)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, which stands in the target."""
+        return Ledger(self.target)
+
+    @cached_property
+    def writer(self) -> BatchWriter:
+        """What applies batches to the target."""
+        return BatchWriter(self.target)
+
+    def close(self) -> None:
+        """Closes the consumer; database connections close with their use."""
+        if "reader" in self.__dict__:
+            self.reader.close()
