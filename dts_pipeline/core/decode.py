@@ -6,6 +6,7 @@ none where JSON's value is already what the driver takes. Nothing is rounded on 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -194,14 +195,13 @@ class _ColumnReader:
         if codec.convert is None:
             return values
         there = [value for value in values if value is not None] if nulls else values
-        try:
+        with contextlib.suppress(*UNREADABLE):  # its text would quote the value
             decoded = codec.convert_all(there) if codec.convert_all else map(codec.convert, there)
             if not nulls:
                 return list(decoded)
             following = iter(decoded)
             return [None if value is None else next(following) for value in values]
-        except UNREADABLE:
-            raise self._unreadable(values) from None
+        raise self._unreadable(values)
 
     def _unreadable(self, values: list[Any]) -> ValueDecodeError:
         at = next(i for i, value in enumerate(values) if not self.codec.reads(value))
