@@ -159,7 +159,7 @@ def _type_differences(column: Column, twin: Column, target: Table) -> Iterator[D
         if family_of(one) is None:
             yield _difference(
                 Fit.IMPOSSIBLE,
-                "type_unsupported",
+                "column_type_unsupported",
                 target,
                 column,
                 f"has the type {one.data_type} at the {side}, which is not supported",

@@ -130,7 +130,7 @@ def test_types_of_another_kind_are_impossible(source: str, target: str) -> None:
 
 
 def test_a_type_that_is_not_known_is_impossible() -> None:
-    assert verdicts(column("uuid"), column("uuid")) == [("impossible", "type_unsupported", False)]
+    assert verdicts(column("uuid"), column("uuid")) == [("impossible", "column_type_unsupported", False)]
 
 
 def test_a_character_set_that_lacks_characters_is_lossy() -> None:

@@ -1,0 +1,162 @@
+"""The connector's settings as exact text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from dts_pipeline.core.connector_config import (
+    CaptureSite,
+    connector_spec,
+    include_list,
+    is_captured,
+    replica_id,
+)
+from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.schema import Dialect
+
+SITE = CaptureSite(
+    name="a",
+    dialect=Dialect.MARIADB,
+    host="db-a",
+    port=3306,
+    user="debezium",
+    password="${DTS_A_CONNECTOR_PASSWORD}",
+    topic_prefix="a",
+    kafka={"bootstrap.servers": "kafka:9092"},
+)
+
+
+def link(*tables: str, mark: MarkKind = MarkKind.ORIGIN, source: str = "a") -> Link:
+    return Link(f"{source}_to_x", source, "x", tables, source, mark)
+
+
+def test_the_whole_of_a_mariadb_connector() -> None:
+    spec = connector_spec(SITE, [link("shop.*")])
+    assert spec.name == "dts-a"
+    assert dict(spec.settings) == {
+        "connector.class": "io.debezium.connector.mariadb.MariaDbConnector",
+        "tasks.max": "1",
+        "topic.prefix": "a",
+        "database.hostname": "db-a",
+        "database.port": "3306",
+        "database.user": "debezium",
+        "database.password": "${DTS_A_CONNECTOR_PASSWORD}",
+        "database.server.id": str(replica_id("dts-a", SITE)),
+        "database.ssl.mode": "disable",
+        "table.include.list": "shop[.].*,dts[.]watermark",
+        "include.query": "false",
+        "include.schema.changes": "false",
+        "schema.history.internal.kafka.topic": "a.schema-history",
+        "schema.history.internal.kafka.bootstrap.servers": "kafka:9092",
+        "snapshot.mode": "no_data",
+        "provide.transaction.metadata": "true",
+        "tombstones.on.delete": "true",
+        "skipped.operations": "none",
+        "event.processing.failure.handling.mode": "fail",
+        "inconsistent.schema.handling.mode": "fail",
+        "time.precision.mode": "adaptive_time_microseconds",
+        "decimal.handling.mode": "precise",
+        "bigint.unsigned.handling.mode": "long",
+        "binary.handling.mode": "bytes",
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "key.converter.schemas.enable": "false",
+        "key.converter.replace.null.with.default": "false",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+        "value.converter.replace.null.with.default": "false",
+        "topic.creation.default.partitions": "1",
+        "topic.creation.default.replication.factor": "-1",
+        "topic.creation.default.cleanup.policy": "delete",
+        "topic.creation.default.max.message.bytes": "20971520",
+        "producer.override.max.request.size": "20971520",
+        "producer.override.compression.type": "lz4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("dialect", "tls", "mode"),
+    [
+        (Dialect.MYSQL, False, "preferred"),
+        (Dialect.MYSQL, True, "verify_identity"),
+        (Dialect.MARIADB, False, "disable"),
+        (Dialect.MARIADB, True, "verify-full"),
+    ],
+)
+def test_tls_is_spelled_as_each_driver_wants_it(dialect: Dialect, tls: bool, mode: str) -> None:
+    settings = connector_spec(replace(SITE, dialect=dialect, tls=tls), []).settings
+    assert settings["database.ssl.mode"] == mode
+
+
+def test_mysql_has_a_connector_class_of_its_own() -> None:
+    settings = connector_spec(replace(SITE, dialect=Dialect.MYSQL), []).settings
+    assert settings["connector.class"] == "io.debezium.connector.mysql.MySqlConnector"
+
+
+def test_the_query_is_sent_under_comment_marks_only() -> None:
+    spec = connector_spec(SITE, [link("shop.*", mark=MarkKind.COMMENT)])
+    assert spec.settings["include.query"] == "true"
+
+
+def test_links_of_one_site_share_a_connector_and_others_stay_out() -> None:
+    links = [link("shop.*"), link("crm.*", "shop.*"), link("hr.*", source="b")]
+    settings = connector_spec(SITE, links).settings
+    assert settings["table.include.list"] == "shop[.].*,crm[.].*,dts[.]watermark"
+
+
+def test_the_schema_history_gets_the_clients_properties_twice() -> None:
+    kafka = {"bootstrap.servers": "kafka:9092", "security.protocol": "SSL"}
+    settings = connector_spec(replace(SITE, kafka=kafka), []).settings
+    assert settings["schema.history.internal.producer.security.protocol"] == "SSL"
+    assert settings["schema.history.internal.consumer.security.protocol"] == "SSL"
+
+
+def test_secrets_stay_out_of_reprs() -> None:
+    site = replace(SITE, password="hunter2")
+    assert "hunter2" not in repr(site)
+    assert "hunter2" not in repr(connector_spec(site, []))
+
+
+def test_replica_ids_are_stable_and_differ_by_site_and_kafka() -> None:
+    other = replace(SITE, kafka={"bootstrap.servers": "elsewhere:9092"})
+    ids = {replica_id("dts-a", SITE), replica_id("dts-b", SITE), replica_id("dts-a", other)}
+    assert len(ids) == 3
+    assert replica_id("dts-a", SITE) in ids
+    assert all(1_000_000_000 <= i < 2_000_000_000 for i in ids)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken", "left"),
+    [
+        ("shop.*", ["shop.item", "shop.a.b"], ["shop2.item", "xshop.item", "shopxitem"]),
+        ("shop.item_?", ["shop.item_1"], ["shop.item_", "shop.item_12"]),
+        ("shop_[12].*", ["shop_1.a"], ["shop_3.a"]),
+        ("shop_[!12].*", ["shop_3.a"], ["shop_1.a"]),
+        ("shop.a$b", ["shop.a$b"], ["shop.a"]),
+        ("shop.a+b", ["shop.a+b"], ["shop.aab"]),
+        ("shop.a,b", ["shop.a,b"], ["shop.a", "b"]),
+        ("shop.größe", ["shop.größe"], ["shop.groesse"]),
+        ("d*.*", ["data.item"], ["dts.checkpoint", "shop.item"]),
+    ],
+)
+def test_the_include_list_takes_what_the_pattern_takes(
+    pattern: str, taken: list[str], left: list[str]
+) -> None:
+    include = ",".join(include_list([pattern]))
+    assert [name for name in taken if not is_captured(include, name)] == []
+    assert [name for name in left if is_captured(include, name)] == []
+    assert is_captured(include, "dts.watermark")
+
+
+def test_include_lists_of_other_makes_are_understood() -> None:
+    assert is_captured(r"shop\..*,crm\.item", "shop.item")
+    assert is_captured("", "shop.item")
+    assert not is_captured(r"shop\.item", "shop.item2")
+    assert is_captured("[", "shop.item") is None
+
+
+def test_every_expression_is_free_of_commas() -> None:
+    assert not any("," in e for e in include_list(["a,b.c", "x[,].y"]))
+    assert all(re.compile(e) for e in include_list(["a,b.c", "x[,].y"]))
