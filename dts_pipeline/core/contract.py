@@ -33,7 +33,7 @@ def compare_tables(
 
     A pair asks twice, once in each direction. IMPOSSIBLE: the link must not run. LOSSY: some
     values are refused (the link then stops) or, if `silent`, arrive changed. HARMLESS: worth
-    knowing only. The order of columns, defaults and secondary indexes do not matter.
+    knowing only. The order of columns, defaults and indexes that are not unique do not matter.
     """
     found = [*_table_differences(source, target), *_key_differences(source, target)]
     for column in source.columns:
@@ -140,8 +140,6 @@ def _column_differences(
 
 
 def _missing(column: Column, target: Table) -> Iterator[Difference]:
-    if column.generated:
-        return
     other_case = any(c.name.lower() == column.name.lower() for c in target.columns)
     how = "is spelled in another case at the target" if other_case else "is missing at the target"
     yield _difference(
@@ -225,31 +223,15 @@ def _canonical(collation: str | None) -> str | None:
 def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
     names = {column.name.lower() for column in source.columns}
     for column in target.columns:
-        if column.name.lower() in names or column.generated:
-            continue
-        if target.unique_keys:
-            # Such tables are written by delete and insert, so nothing of the old row is left.
+        if column.name.lower() not in names and not column.generated:
             yield _difference(
-                Fit.LOSSY,
-                "column_extra",
+                Fit.IMPOSSIBLE,
+                "column_missing",
                 target,
                 column,
-                "exists at the target only and falls back to its default whenever a row changes, "
-                "because rows of a table with a unique key are deleted and inserted again",
+                "is missing at the source, so no event has a value for it",
                 "Make both sites' tables the same.",
-                silent=True,
             )
-            continue
-        optional = column.nullable or column.auto_increment
-        yield _difference(
-            Fit.HARMLESS if optional else Fit.LOSSY,
-            "column_extra",
-            target,
-            column,
-            "exists at the target only"
-            + ("" if optional else " and is NOT NULL: without a default, new rows are refused"),
-            "Nothing to do." if optional else "Give it a default, or drop it.",
-        )
 
 
 def _difference(
