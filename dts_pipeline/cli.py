@@ -1,0 +1,173 @@
+"""`dts`: reads arguments and the environment; dts_pipeline/commands does the work.
+
+Exit status: 0 done, 1 found something that wants attention, 2 could not do it, 130 broken off.
+An error is one block on stderr; with `--json` it is `{"error": {"code", "message", "where",
+"remedy"}}` on stdout.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Never
+
+import click
+
+from dts_pipeline import __version__
+from dts_pipeline.commands import exits
+from dts_pipeline.commands.output import Output
+from dts_pipeline.commands.session import Session
+from dts_pipeline.errors import DtsError, TerminalError
+
+_Body = Callable[..., int]
+
+
+class Commands(click.Group):
+    """A group whose every ending is an exit status and, on failure, one error block."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> Never:
+        """Runs one command and exits."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        output = Output(as_json="--json" in arguments)
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(arguments, prog_name or "dts", **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(exits.FAILED)
+        except click.ClickException as error:
+            output.error(_usage(error))
+            sys.exit(exits.FAILED)
+        except (click.Abort, KeyboardInterrupt):
+            output.error(TerminalError("interrupted", "broken off", remedy=_INTERRUPTED))
+            sys.exit(exits.INTERRUPTED)
+        except DtsError as error:
+            _trace(arguments)
+            output.error(error)
+            sys.exit(exits.FAILED)
+        except Exception as error:
+            _trace(arguments)
+            output.error(_unexpected(error))
+            sys.exit(exits.FAILED)
+        sys.exit(status or exits.DONE)
+
+
+_INTERRUPTED = "Nothing is half-written: a batch is one transaction. Start it again."
+
+
+def _usage(error: click.ClickException) -> TerminalError:
+    return TerminalError(
+        "usage", error.format_message(), remedy="`dts COMMAND --help` shows what there is."
+    )
+
+
+def _unexpected(error: Exception) -> TerminalError:
+    """An error that nobody foresaw, without its text: that can hold row values."""
+    return TerminalError(
+        "internal_error",
+        f"dts met an unexpected {type(error).__name__}",
+        remedy="This is a mistake in the pipeline. --debug shows where; look through its text "
+        "before you pass it on, it can hold row values.",
+    )
+
+
+def _trace(arguments: Sequence[str]) -> None:
+    if "--debug" in arguments:
+        traceback.print_exc()
+
+
+def _command(body: _Body) -> _Body:
+    """Adds the options of every command and hands over a Session and an Output."""
+
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="DTS_CONFIG",
+        default=Path("dts.yaml"),
+        show_envvar=True,
+        show_default=True,
+        help="The configuration.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    @click.option("--debug", is_flag=True, expose_value=False, help="Tracebacks on stderr.")
+    @functools.wraps(body)
+    def run(config: Path, as_json: bool, **arguments: Any) -> int:
+        return body(Session(config, os.environ), Output(as_json), **arguments)
+
+    return run
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dts")
+def main() -> None:
+    """Keeps MySQL and MariaDB servers that all take writes equal.
+
+    Exit status: 0 done, 1 found something that wants attention, 2 could not do it.
+    """
+
+
+@main.command()
+@click.option("--print", "only_print", is_flag=True, help="Show the SQL and GRANTs; run nothing.")
+@_command
+def init(session: Session, output: Output, only_print: bool) -> int:
+    """Make the ledger at every site (harmless where it is there already)."""
+    from dts_pipeline.commands import init as command
+
+    return (command.print_sql if only_print else command.init)(session, output)
+
+
+@main.command()
+@click.argument("link")
+@click.option("--until-caught-up", is_flag=True, help="Repeat until nothing is left in Kafka.")
+@_command
+def sync(session: Session, output: Output, link: str, until_caught_up: bool) -> int:
+    """Run LINK's job in this process; status 1 if the link is paused.
+
+    The run is seen in Dagster's UI when DAGSTER_HOME is set.
+    """
+    from dts_pipeline.commands import sync as command
+
+    return command.sync(session, output, link, until_caught_up=until_caught_up)
+
+
+@main.command()
+@_command
+def status(session: Session, output: Output) -> int:
+    """Show where every link stands, also while a server is down.
+
+    Status 1 if a link is paused, has open conflicts, or a server does not answer; 2 if no link
+    could be read.
+    """
+    from dts_pipeline.commands import status as command
+
+    return command.status(session, output)
+
+
+@main.command()
+@click.argument("link")
+@_command
+def pause(session: Session, output: Output, link: str) -> int:
+    """Let LINK's runs write nothing until `dts resume`."""
+    from dts_pipeline.commands.pause import set_paused
+
+    return set_paused(session, output, link, paused=True)
+
+
+@main.command()
+@click.argument("link")
+@_command
+def resume(session: Session, output: Output, link: str) -> int:
+    """Let LINK's runs write again, from where they stopped."""
+    from dts_pipeline.commands.pause import set_paused
+
+    return set_paused(session, output, link, paused=False)
+
+
+if __name__ == "__main__":
+    main()
