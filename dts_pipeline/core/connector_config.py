@@ -156,6 +156,31 @@ def _translated(part: str) -> str:
     return f"[{part}]" if part in ".$-" else f"\\u{ord(part):04x}"
 
 
+def java_client(librdkafka: Mapping[str, str]) -> dict[str, str]:
+    """librdkafka's properties as Kafka's Java client spells them; those it lacks are left out."""
+    given = dict(librdkafka)
+    java = {
+        "bootstrap.servers": given.get("bootstrap.servers", given.get("metadata.broker.list", ""))
+    }
+    if "security.protocol" in given:
+        java["security.protocol"] = given["security.protocol"].upper()
+    mechanism = given.get("sasl.mechanism", given.get("sasl.mechanisms"))
+    if mechanism:
+        module = "plain.Plain" if mechanism == "PLAIN" else "scram.Scram"
+        user, password = (
+            given.get(f"sasl.{name}", "").replace("\\", "\\\\").replace('"', '\\"')
+            for name in ("username", "password")
+        )
+        java["sasl.mechanism"] = mechanism
+        java["sasl.jaas.config"] = (
+            f"org.apache.kafka.common.security.{module}LoginModule required "
+            f'username="{user}" password="{password}";'
+        )
+    if "ssl.ca.location" in given:
+        java |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": given["ssl.ca.location"]}
+    return java
+
+
 def _history_client(kafka: Mapping[str, str]) -> dict[str, str]:
     """The schema history has clients of its own, apart from Connect's."""
     prefix = "schema.history.internal."

@@ -1,0 +1,245 @@
+"""Kafka Connect's REST interface, as far as connectors are registered, watched and compared."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from dts_pipeline.errors import DtsError, TerminalError, TransientError
+
+_SECRET_SETTING = re.compile(r"password|secret|jaas|token|credential", re.IGNORECASE)
+_CLASS_NAME = re.compile(r"^(?:Caused by: )?((?:[a-z]\w*\.)+[A-Z][\w$]*)", re.MULTILINE)
+_POLL_SECONDS = 0.25
+# A connector that is registered anew can still show how its last life ended.
+_STALE_FAILURE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ConnectorStatus:
+    """What runs of a connector: RUNNING, FAILED, PAUSED, STOPPED, UNASSIGNED or RESTARTING.
+
+    `causes` are the classes of the exceptions that ended it; their texts can quote rows and
+    statements, so they stay behind.
+    """
+
+    state: str
+    tasks: tuple[str, ...]
+    causes: tuple[str, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the connector and all of its tasks run."""
+        return self.state == "RUNNING" and bool(self.tasks) and set(self.tasks) == {"RUNNING"}
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether anything of it has given up."""
+        return "FAILED" in (self.state, *self.tasks)
+
+
+@dataclass(frozen=True)
+class RegisteredConnector:
+    """A connector as Connect knows it; settings that look like secrets are left out."""
+
+    name: str
+    settings: Mapping[str, str] = field(repr=False)
+    status: ConnectorStatus
+
+
+class ConnectApi:
+    """A client of one Connect cluster. Use it as a context manager.
+
+    Every method raises TransientError `connect_unreachable`, or TerminalError `connect_refused`
+    where Connect understood the request and does not accept it.
+    """
+
+    def __init__(self, url: str, *, patience: float = 15.0) -> None:
+        """`patience`: seconds for which a rebalance or a broken connection is waited out."""
+        self._url = url.rstrip("/")
+        self._patience = patience
+        self._client = httpx.Client(base_url=self._url, timeout=httpx.Timeout(30.0, connect=5.0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def plugins(self) -> dict[str, str]:
+        """The installed connector classes and their versions."""
+        answer = self._ask("GET", "/connector-plugins")
+        return {str(plugin["class"]): str(plugin.get("version", "")) for plugin in answer}
+
+    def connectors(self) -> dict[str, RegisteredConnector]:
+        """Every connector with settings and status, in one request."""
+        answer = self._ask("GET", "/connectors", params=[("expand", "info"), ("expand", "status")])
+        return {
+            name: RegisteredConnector(
+                name, _without_secrets(entry["info"]["config"]), _status(entry["status"])
+            )
+            for name, entry in sorted(answer.items())
+        }
+
+    def put(self, name: str, settings: Mapping[str, str]) -> None:
+        """Registers a connector, or changes one; the same settings again restart its task."""
+        self._ask("PUT", f"/connectors/{_path(name)}/config", json=dict(settings), connector=name)
+
+    def status(self, name: str) -> ConnectorStatus:
+        """Raises TerminalError `connector_missing` as well."""
+        return _status(self._ask("GET", f"/connectors/{_path(name)}/status", connector=name))
+
+    def offsets(self, name: str) -> list[dict[str, Any]]:
+        """How far the connector has read its source, as last committed; empty at first."""
+        answer = self._ask("GET", f"/connectors/{_path(name)}/offsets", connector=name)
+        return list(answer["offsets"])
+
+    def restart(self, name: str) -> None:
+        """Restarts the connector and its tasks."""
+        path = f"/connectors/{_path(name)}/restart?includeTasks=true"
+        self._ask("POST", path, connector=name)
+
+    def delete(self, name: str) -> None:
+        """Removes a connector; its offsets stay, for a later one of the same name."""
+        self._ask("DELETE", f"/connectors/{_path(name)}", connector=name)
+
+    def wait_until_running(self, name: str, seconds: float = 60.0) -> None:
+        """Returns once the connector and its tasks run.
+
+        Raises TerminalError `connector_failed` when it gives up or does not start in time.
+        """
+        began = time.monotonic()
+        status = None
+        while time.monotonic() - began < seconds:
+            status = self._status_or_none(name)
+            if status and status.is_running:
+                return
+            if status and status.is_failed and time.monotonic() - began > _STALE_FAILURE_SECONDS:
+                break
+            time.sleep(_POLL_SECONDS)
+        raise failure(name, status, self._url)
+
+    def raise_if_failed(self, name: str) -> None:
+        """Raises TerminalError `connector_failed` if the connector or a task has given up."""
+        status = self.status(name)
+        if status.is_failed:
+            raise failure(name, status, self._url)
+
+    def _status_or_none(self, name: str) -> ConnectorStatus | None:
+        try:
+            return self.status(name)
+        except TerminalError as error:
+            if error.code == "connector_missing":  # not yet: a new one has no status for a moment
+                return None
+            raise
+
+    def _ask(self, method: str, path: str, *, connector: str | None = None, **request: Any) -> Any:
+        where = {"connect": self._url} | ({"connector": connector} if connector else {})
+        attempts = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_delay(self._patience),
+            wait=wait_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        return attempts(self._once, method, path, where, request)
+
+    def _once(
+        self, method: str, path: str, where: Mapping[str, object], request: Mapping[str, Any]
+    ) -> Any:
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise _unreachable(where, type(error).__name__) from None
+        if response.status_code < 400:
+            return response.json() if response.content else None
+        raise _refusal(response, where)
+
+
+def failure(name: str, status: ConnectorStatus | None, url: str) -> TerminalError:
+    """The error for a connector that does not run."""
+    where: dict[str, object] = {"connect": url, "connector": name}
+    if status is not None:
+        where |= {"state": status.state, "tasks": ",".join(status.tasks) or "none"}
+        if status.causes:
+            where["causes"] = " < ".join(status.causes)
+    return TerminalError(
+        "connector_failed",
+        "the connector does not run",
+        where=where,
+        remedy=f"GET {url}/connectors/{quote(name)}/status has the whole trace. Mend the cause, "
+        "then restart it (`dts connectors --register`).",
+    )
+
+
+def _unreachable(where: Mapping[str, object], cause: str) -> TransientError:
+    return TransientError(
+        "connect_unreachable",
+        "Kafka Connect does not answer",
+        where={**where, "cause": cause},
+        remedy="Start it, or mend `connect.url` in dts.yaml.",
+    )
+
+
+def _refusal(response: httpx.Response, where: Mapping[str, object]) -> DtsError:
+    status = response.status_code
+    place = {**where, "status": status}
+    if status == 404:
+        return TerminalError(
+            "connector_missing",
+            "there is no such connector",
+            where=place,
+            remedy="Register it: `dts connectors --register`.",
+        )
+    if status == 409 or status >= 500:
+        # 409: the workers are rebalancing. 500: also a worker that has just lost its broker.
+        return _unreachable(place, f"HTTP {status}")
+    settings = _refused_settings(response)
+    return TerminalError(
+        "connect_refused",
+        "Kafka Connect does not accept the request"
+        + (f"; it complains of {', '.join(settings)}" if settings else ""),
+        where=place,
+        remedy="`dts connectors` shows the settings; Connect's log has its words, which are "
+        "withheld here because they can quote secrets.",
+    )
+
+
+def _refused_settings(response: httpx.Response) -> list[str]:
+    """The names of the settings that an answer speaks of."""
+    try:
+        text = str(response.json().get("message", ""))
+    except ValueError:
+        return []
+    names = re.findall(r"'([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+)'", text)
+    return sorted(set(names))
+
+
+def _status(answer: Mapping[str, Any]) -> ConnectorStatus:
+    tasks = sorted(answer.get("tasks", []), key=lambda task: task["id"])
+    traces = [answer["connector"].get("trace"), *(task.get("trace") for task in tasks)]
+    causes = [cause for trace in traces if trace for cause in _CLASS_NAME.findall(trace)]
+    return ConnectorStatus(
+        state=str(answer["connector"]["state"]),
+        tasks=tuple(str(task["state"]) for task in tasks),
+        causes=tuple(dict.fromkeys(cause.rpartition(".")[2] for cause in causes)),
+    )
+
+
+def _without_secrets(settings: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in settings.items() if not _SECRET_SETTING.search(k)}
+
+
+def _path(name: str) -> str:
+    return quote(name, safe="")

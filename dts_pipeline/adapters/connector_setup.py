@@ -1,0 +1,159 @@
+"""From dts.yaml to connectors that run: one for each site that a link reads from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from dts_pipeline.adapters.connect_api import ConnectApi
+from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
+from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.sites import kafka_properties
+from dts_pipeline.config import Config, secret_value
+from dts_pipeline.core.connector_config import (
+    MAX_MESSAGE_BYTES,
+    WATERMARK_TABLE,
+    CaptureSite,
+    ConnectorSpec,
+    connector_spec,
+    java_client,
+)
+from dts_pipeline.core.schema import Dialect
+from dts_pipeline.errors import TerminalError
+
+_TOPIC_CONFIG = {"cleanup.policy": "delete", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+_POLL_SECONDS = 0.5
+_PROBE = text(
+    f"INSERT INTO {WATERMARK_TABLE} (link, number, written_at) "
+    "VALUES (:link, 1, UTC_TIMESTAMP(6)) "
+    "ON DUPLICATE KEY UPDATE number = number + 1, written_at = UTC_TIMESTAMP(6)"
+)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A connector that captures a site's changes, proven by a row that went through it."""
+
+    site: str
+    connector: str
+    topics: tuple[str, ...]
+    seconds: float
+
+
+def connector_specs(
+    config: Config, dialects: Mapping[str, Dialect], secrets: Mapping[str, str] | None = None
+) -> dict[str, ConnectorSpec]:
+    """The connector of each source site; without `secrets` they stay `${NAME}`, for printing."""
+    links = list(config.resolved_links().values())
+    sources = sorted({link.source for link in links})
+    return {
+        site: connector_spec(_capture_site(config, site, dialects, secrets), links)
+        for site in sources
+    }
+
+
+def register_connectors(
+    config: Config,
+    databases: Mapping[str, Database],
+    secrets: Mapping[str, str],
+    *,
+    seconds: float = 90.0,
+) -> Iterator[Registered]:
+    """Makes the topics, registers each connector, and yields it once it really captures.
+
+    A watermark written at the source must arrive in Kafka: "RUNNING" alone comes before the
+    connector has taken its position in the binlog, and what is written until then is not captured.
+    The ledger must be there (`dts init`). Doing it again changes nothing but restarts the task.
+
+    Raises TerminalError `connect_not_configured`, `ledger_missing`, `connector_prefix_taken`,
+    `connector_failed`, `connector_silent`, and what the clients raise.
+    """
+    if config.connect is None:
+        raise TerminalError(
+            "connect_not_configured",
+            "dts.yaml names no Kafka Connect",
+            remedy="Add `connect: {url: …}`, or register what `dts connectors` prints yourself.",
+        )
+    dialects = {site: databases[site].facts.dialect for site in databases}
+    kafka = KafkaAdmin(kafka_properties(config, secrets))
+    with ConnectApi(config.connect.url) as connect:
+        for site, spec in connector_specs(config, dialects, secrets).items():
+            began = time.monotonic()
+            Ledger(databases[site]).installation()
+            prefix = spec.settings["topic.prefix"]
+            _refuse_second_writer(connect, spec.name, prefix)
+            topics = (f"{prefix}.transaction", f"{prefix}.{WATERMARK_TABLE}")
+            kafka.create(topics, _TOPIC_CONFIG)
+            connect.put(spec.name, spec.settings)
+            connect.wait_until_running(spec.name, seconds)
+            wait_until_capturing(connect, kafka, databases[site], spec.name, topics[1], seconds)
+            yield Registered(site, spec.name, topics, time.monotonic() - began)
+
+
+def wait_until_capturing(
+    connect: ConnectApi,
+    kafka: KafkaAdmin,
+    database: Database,
+    connector: str,
+    topic: str,
+    seconds: float = 90.0,
+) -> None:
+    """Writes watermarks at the source until one arrives in `topic`.
+
+    Raises TerminalError `connector_silent`, or `connector_failed` when it gives up meanwhile.
+    """
+    began, start = time.monotonic(), kafka.end_offset(topic)
+    while time.monotonic() - began < seconds:
+        with database.connect() as connection:
+            connection.execute(_PROBE, {"link": f"connector:{connector}"})
+            connection.commit()
+        for _ in range(4):  # a few looks for each row written
+            if kafka.end_offset(topic) > start:
+                return
+            time.sleep(_POLL_SECONDS)
+        connect.raise_if_failed(connector)
+    raise TerminalError(
+        "connector_silent",
+        "the connector runs, but a row written at its source does not arrive in Kafka",
+        where={"site": database.site, "connector": connector, "topic": topic},
+        remedy="Is database.hostname the same server as the site's host, is dts.watermark in "
+        "table.include.list, is log_bin on? Connect's log may say more.",
+    )
+
+
+def _refuse_second_writer(connect: ConnectApi, name: str, prefix: str) -> None:
+    for other in connect.connectors().values():
+        if other.settings.get("topic.prefix") == prefix and other.name != name:
+            raise TerminalError(
+                "connector_prefix_taken",
+                "another connector writes under this topic prefix already; two of them would send "
+                "every change twice",
+                where={"connector": other.name, "topic_prefix": prefix},
+                remedy=f"Delete {other.name}, or give the site another topic_prefix.",
+            )
+
+
+def _capture_site(
+    config: Config,
+    name: str,
+    dialects: Mapping[str, Dialect],
+    secrets: Mapping[str, str] | None,
+) -> CaptureSite:
+    site = config.sites[name]
+    account = site.connector or site
+    kafka = {k: str(v) for k, v in config.kafka.items()}
+    return CaptureSite(
+        name=name,
+        dialect=dialects[name],
+        host=site.host,
+        port=site.port,
+        user=account.user,
+        password=account.password if secrets is None else secret_value(account.password, secrets),
+        topic_prefix=site.topic_prefix,
+        tls=site.tls is not None,
+        kafka=java_client(kafka if secrets is None else kafka_properties(config, secrets)),
+    )
