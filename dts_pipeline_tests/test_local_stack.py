@@ -26,12 +26,17 @@ from localstack.database import server_settings  # noqa: E402
 from localstack.errors import StackError  # noqa: E402
 from localstack.interrupts import Interrupts  # noqa: E402
 from localstack.jars import check_sums, read_sums, sums_of  # noqa: E402
-from localstack.kafka import broker_settings, worker_settings  # noqa: E402
+from localstack.kafka import (  # noqa: E402
+    broker_settings,
+    connect_service,
+    kafka_service,
+    worker_settings,
+)
 from localstack.kafka_probe import ask_broker, parse_metadata  # noqa: E402
 from localstack.processes import ProcessId, identify, is_running, send_signal  # noqa: E402
 from localstack.report import describe, environment, write_config  # noqa: E402
 from localstack.service import Service  # noqa: E402
-from localstack.stackfile import Settings, Stack, load, new_stack, save  # noqa: E402
+from localstack.stackfile import Settings, Stack, load, new_cluster_id, new_stack, save  # noqa: E402
 from localstack.supervisor import Supervisor  # noqa: E402
 
 _SETTINGS = Settings("mariadb", "origin", fast=False, server_options=(), kafka_options=())
@@ -62,6 +67,10 @@ def test_ports_and_passwords_differ(tmp_path: Path) -> None:
     assert len(set(passwords)) == 8
 
 
+def test_no_cluster_id_looks_like_an_option() -> None:
+    assert not any(new_cluster_id().startswith("-") for _ in range(500))
+
+
 def test_the_sites_are_told_apart_and_user_options_win(tmp_path: Path) -> None:
     stack = _stack(
         tmp_path, fast=True, server_options=("b:sync-binlog=1", "b:binlog-row-image=MINIMAL")
@@ -72,6 +81,14 @@ def test_the_sites_are_told_apart_and_user_options_win(tmp_path: Path) -> None:
     assert a["bind-address"] == b["bind-address"] == "127.0.0.1"
     assert (a["sync-binlog"], b["sync-binlog"]) == ("0", "1")
     assert (a["binlog-row-image"], b["binlog-row-image"]) == ("FULL", "MINIMAL")
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_only_a_fast_stack_does_without_the_optimising_compiler(tmp_path: Path, fast: bool) -> None:
+    stack = _stack(tmp_path, fast=fast)
+    for make in (kafka_service, connect_service):
+        argv = make(stack, tmp_path, current_account()).argv
+        assert ("-XX:TieredStopAtLevel=1" in argv) == fast
 
 
 def test_durability_is_left_alone_without_fast(tmp_path: Path) -> None:
@@ -205,6 +222,18 @@ def test_a_failing_command_ends_the_others(tmp_path: Path) -> None:
     ]
     with pytest.raises(StackError, match="could not bad: exit status 3"):
         run_all(commands)
+    assert identify(int(pid_file.read_text())) is None
+
+
+def test_the_children_of_a_broken_off_command_end_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid_file}; while :; do sleep 0.1; done"
+    script = f'sh -c "{child}" & until [ -s {pid_file} ]; do :; done; exit 3'.replace(
+        "$$", "\\$\\$"
+    )
+    command = Command("parent", ("sh", "-c", script), tmp_path / "log", current_account(), tmp_path)
+    with pytest.raises(StackError, match="exit status 3"):
+        run_all([command], patience=0.3)
     assert identify(int(pid_file.read_text())) is None
 
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     INTERRUPTS.install()
     try:
         return _run(arguments)
-    except StackError as error:
+    except (StackError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -106,7 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_up(up: argparse.ArgumentParser) -> None:
     up.add_argument("--mark", choices=("origin", "comment"), default="origin")
-    up.add_argument("--fast", action="store_true", help="relaxed durability, for tests")
+    up.add_argument(
+        "--fast",
+        action="store_true",
+        help="for tests, not for benchmarks: quick start, relaxed durability",
+    )
     up.add_argument(
         "--server-option",
         action="append",

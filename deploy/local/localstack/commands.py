@@ -1,11 +1,9 @@
 """Programs that run to their end: downloads and first-time preparations."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from localstack.account import Account
 from localstack.errors import StackError
 from localstack.interrupts import INTERRUPTS
 from localstack.output import tail
-from localstack.processes import spawn
+from localstack.processes import end_group, spawn
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,11 @@ def run(command: Command, *, seconds: float = 900) -> None:
     run_all([command], seconds=seconds)
 
 
-def run_all(commands: Sequence[Command], *, seconds: float = 900) -> None:
+def run_all(commands: Sequence[Command], *, seconds: float = 900, patience: float = 5) -> None:
     """Run commands side by side; StackError with the log's end when one fails or takes too long.
 
-    None of them is left running, whatever happens.
+    None of them, nor a child of theirs, is left running, whatever happens: after SIGTERM and
+    `patience` seconds they are killed.
     """
     running: list[tuple[Command, subprocess.Popen[bytes]]] = []
     try:
@@ -47,7 +46,8 @@ def run_all(commands: Sequence[Command], *, seconds: float = 900) -> None:
     finally:
         with INTERRUPTS.deferred():
             for _, process in running:
-                _end_group(process)
+                end_group(process.pid, patience)  # it leads a group of its own
+                process.wait()
 
 
 def _start(command: Command) -> subprocess.Popen[bytes]:
@@ -69,7 +69,7 @@ def _wait(running: Sequence[tuple[Command, subprocess.Popen[bytes]]], until: flo
     left = list(running)
     while left:
         for command, process in list(left):
-            status = process.poll()
+            status = _exit_status(process)
             if status is None:
                 continue
             left.remove((command, process))
@@ -84,13 +84,7 @@ def _wait(running: Sequence[tuple[Command, subprocess.Popen[bytes]]], until: flo
         time.sleep(0.02)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a command that still runs, with its children (it leads a process group of its own)."""
-    if process.poll() is not None:
-        return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-            return
+def _exit_status(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status without reaping: its pid, which names its group, must not be reused yet."""
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return None if ended is None else ended.si_status

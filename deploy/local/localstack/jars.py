@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 from localstack.account import current_account
@@ -79,8 +80,8 @@ def check_sums(folder: Path, sums: Path) -> None:
 
 def write_sums() -> int:
     """Download afresh and write the list anew (after a change of pom.xml); how many jars."""
-    with exclusive(cache_folder() / "jars.lock"), made_whole(cache_folder() / "jars-new") as folder:
-        download(folder)
-        found = sums_of(folder)
+    with tempfile.TemporaryDirectory(prefix=".jars-new.", dir=cache_folder()) as folder:
+        download(Path(folder))
+        found = sums_of(Path(folder))
     _SUMS.write_text("".join(f"{d}  {n}\n" for n, d in sorted(found.items())), encoding="utf-8")
     return len(found)

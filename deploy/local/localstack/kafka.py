@@ -29,7 +29,7 @@ def kafka_service(stack: Stack, jars: Path, account: Account) -> Service:
     """The broker as a service."""
     folder = stack.directory / "kafka"
     settings = folder / "server.properties"
-    java = _java(jars, folder, "512m")
+    java = _java(jars, folder, "512m", stack.settings.fast)
     form = (*java, "kafka.tools.StorageTool", "format", "-t", stack.cluster_id, "-c", str(settings))
     log = stack.log("kafka")
     return Service(
@@ -51,7 +51,7 @@ def connect_service(stack: Stack, jars: Path, account: Account) -> Service:
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Service(
         name="connect",
-        argv=(*_java(jars, folder, "1g"), main, str(settings)),
+        argv=(*_java(jars, folder, "1g", stack.settings.fast), main, str(settings)),
         cwd=folder,
         log=stack.log("connect"),
         account=account,
@@ -146,12 +146,16 @@ def _get(url: str) -> list[dict[str, str]]:
     return found
 
 
-def _java(jars: Path, folder: Path, heap: str) -> tuple[str, ...]:
-    """A java command; the native parts of its jars are unpacked into the service's own folder."""
+def _java(jars: Path, folder: Path, heap: str, fast: bool) -> tuple[str, ...]:
+    """A java command; the native parts of its jars are unpacked into the service's own folder.
+
+    fast: without the optimising compiler, whose threads double the time to start on few cores.
+    """
     return (
         shutil.which("java") or "java",
         f"-Xmx{heap}",
         "-XX:+UseSerialGC",
+        *(["-XX:TieredStopAtLevel=1"] if fast else []),
         f"-Djava.io.tmpdir={folder}/tmp",
         f"-Dlog4j2.configurationFile={folder}/{_LOG4J}",
         "-cp",

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from localstack.account import require_reachable, service_account
@@ -65,7 +65,8 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
                 say("broken off: ending what was started")
                 supervisor.kill(begun)
                 if known is None:
-                    _remove(directory, keep=("logs",))
+                    with suppress(StackError):
+                        _remove(directory, keep=("logs",))
             raise
 
 
@@ -106,10 +107,13 @@ _OWN_FILES = frozenset(
 def _remove(directory: Path, *, keep: Sequence[str] = ()) -> None:
     for name in _OWN_FILES - set(keep):
         path = directory / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StackError(f"could not remove {path}: {error.strerror}") from error
 
 
 def down(directory: Path, *, purge: bool) -> None:

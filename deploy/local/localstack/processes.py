@@ -31,16 +31,46 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def identify(pid: int) -> ProcessId | None:
-    """Who has this pid now; None when nobody has or only a zombie is left."""
+def _stat(pid: int) -> list[str] | None:
+    """/proc/PID/stat from the third field (state) on; None for nobody and for a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()  # the name before ")" may hold blanks
-    if fields[0] in "ZX":
-        return None
-    return ProcessId(pid, int(fields[19]), _boot_id())
+    return None if fields[0] in "ZX" else fields
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Who has this pid now; None when nobody has or only a zombie is left."""
+    fields = _stat(pid)
+    return None if fields is None else ProcessId(pid, int(fields[19]), _boot_id())
+
+
+def group_members(group: int) -> list[ProcessId]:
+    """The running processes of a process group."""
+    boot, found = _boot_id(), []
+    for entry in Path("/proc").iterdir():
+        fields = _stat(int(entry.name)) if entry.name.isdigit() else None
+        if fields is not None and int(fields[2]) == group:
+            found.append(ProcessId(int(entry.name), int(fields[19]), boot))
+    return found
+
+
+def end_group(group: int, seconds: float) -> None:
+    """SIGTERM to all of a process group, SIGKILL to those left after `seconds`; returns when all
+    have ended. (Who forks meanwhile is found by looking again.)"""
+    until = time.monotonic() + seconds
+    told: set[ProcessId] = set()
+    while members := group_members(group):
+        late = time.monotonic() > until
+        for member in members:
+            if late:
+                send_signal(member, signal.SIGKILL)
+            elif member not in told:
+                send_signal(member, signal.SIGTERM)
+        told.update(members)
+        time.sleep(0.02)
 
 
 def is_running(process: ProcessId) -> bool:

@@ -83,15 +83,23 @@ def new_stack(directory: Path, settings: Settings) -> Stack:
         settings,
         dict(zip(_PORT_NAMES, free_ports(len(_PORT_NAMES)), strict=True)),
         {site: {name: secrets.token_hex(16) for name in ACCOUNTS} for site in SITES},
-        base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="),
+        new_cluster_id(),
     )
+
+
+def new_cluster_id() -> str:
+    """A Kafka id; one that begins with a dash would be read as an option."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def free_ports(count: int) -> list[int]:
     """Loopback ports that nothing listens on, each different."""
     found: set[int] = set()
-    candidates = secrets.SystemRandom().sample(_PORTS, len(_PORTS))
-    for port in candidates:
+    for _ in range(len(_PORTS)):
+        port = secrets.choice(_PORTS)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
