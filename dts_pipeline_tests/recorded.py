@@ -163,3 +163,20 @@ def _message(line: dict[str, Any]) -> RecordedMessage:
         value=None if line["value"] is None else line["value"].encode(),
         headers=tuple((name, text.encode()) for name, text in line["headers"].items()),
     )
+
+
+def edge_images(dialect: str) -> dict[str, list[bytes]]:
+    """`after` of every row of `edges.sql`, encoded as it came, by table."""
+    images: dict[str, list[bytes]] = {}
+    for message in messages(f"{dialect}-edges"):
+        after = bytes(msgspec.json.decode(message.value or b"", type=_Images).after)
+        images.setdefault(message.topic.rpartition(".")[2], []).append(after)
+    return images
+
+
+def edge_statements(dialect: str) -> list[str]:
+    """The statements of `edges.sql` that are meant for that server, in order."""
+    lines = (FIXTURES / "edges.sql").read_text(encoding="utf-8").splitlines()
+    if dialect == "mysql":
+        lines = [line.removeprefix("-- mysql: ") for line in lines]
+    return [line.rstrip(";") for line in lines if line and not line.startswith("--")]

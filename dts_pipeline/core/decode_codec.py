@@ -55,7 +55,12 @@ _INTEGER = Codec("a whole number", frozenset({int}))
 _TINYINT = Codec("a whole number", frozenset({int, bool}), int)
 _UNSIGNED = Codec("a whole number", frozenset({int}), decode_numbers.unsigned_of_signed)
 _BIG_UNSIGNED = Codec("a base64 number", frozenset({str}), decode_numbers.integer_of_base64)
-_FLOATING = Codec("a number", frozenset({int, float}))
+_DOUBLE = Codec("a number", frozenset({int, float}))
+_FLOAT = replace(
+    _DOUBLE,
+    convert=decode_numbers.float32_of_number,
+    convert_all=decode_numbers.float32s_of_numbers,
+)
 _YEAR = Codec("a year", frozenset({int}), decode_numbers.year_of_number)
 _TEXT = Codec("text", frozenset({str}))
 _LONG_TEXT = replace(_TEXT, unavailable=frozenset({decode_bytes.UNAVAILABLE}))
@@ -143,7 +148,8 @@ _CODECS: dict[str, Callable[[Column, ValueModes], Codec]] = {
     **dict.fromkeys(("smallint", "mediumint", "int"), _always(_INTEGER)),
     "bigint": _bigint,
     "decimal": _decimal,
-    **dict.fromkeys(("float", "double"), _always(_FLOATING)),
+    "float": _always(_FLOAT),
+    "double": _always(_DOUBLE),
     "bit": _bit,
     "year": _always(_YEAR),
     **dict.fromkeys(("char", "varchar"), _always(_TEXT)),

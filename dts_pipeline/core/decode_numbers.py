@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import struct
 from binascii import a2b_base64
 from collections.abc import Callable
+
+import numpy as np
 
 _PLAIN = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
@@ -59,3 +62,24 @@ def bits_of_boolean(bit: bool) -> bytes:
 def bits_of_base64(text: str) -> bytes:
     """BIT(n) arrives little-endian; the server takes big-endian."""
     return a2b_base64(text, strict_mode=True)[::-1]
+
+
+def float32_of_number(number: float) -> float:
+    """The 32-bit value that Debezium's shortest digits mean, written out in full.
+
+    The digits themselves can lie beyond the range: the largest FLOAT is sent as 3.4028235e+38,
+    which a server refuses.
+    """
+    found: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return found
+
+
+def float32s_of_numbers(numbers: list[float]) -> list[float]:
+    """`float32_of_number` for many values at once."""
+    with np.errstate(over="raise"):
+        try:
+            narrow = np.array(numbers, dtype=np.float64).astype(np.float32)
+        except FloatingPointError:
+            raise OverflowError("beyond the range of FLOAT") from None
+    found: list[float] = narrow.astype(np.float64).tolist()
+    return found

@@ -8,6 +8,7 @@ from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,10 @@ def base64(number: int, length: int | None = None) -> str:
         ("bigint(20) unsigned", -1, 2**64 - 1),
         ("bigint(20) unsigned", 2**63 - 1, 2**63 - 1),
         ("int(10) unsigned zerofill", 2**32 - 1, 2**32 - 1),
-        ("float", 3, 3),
+        ("double", 3, 3),
+        ("float", 1.1, 1.100000023841858),
+        ("float", 3.4028235e38, 3.4028234663852886e38),
+        ("float", 1.4e-45, 1.401298464324817e-45),
         ("decimal(10,0)", base64(-1), "-1"),
         ("decimal(5,2) unsigned", base64(5), "0.05"),
         ("decimal(5,2)", base64(-5), "-0.05"),
@@ -135,6 +139,7 @@ def test_a_time_of_day_is_read_from_isostring(text):
         ("int", True),
         ("bigint unsigned", base64(1)),
         ("double", "NaN"),
+        ("float", 3.5e38),
         ("decimal(5,2)", "1.50"),
         ("decimal(5,2)", 1.5),
         ("decimal(5,2)", ""),
@@ -376,6 +381,13 @@ def test_doubles_survive_json_and_the_drivers_literal(number):
     (found,) = decoded("double", number)
     literal = escape_float(found, None)
     assert struct.pack("<d", float(literal)) == struct.pack("<d", number)
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_floats_keep_their_32_bits_however_short_their_digits(number):
+    shortest = float(str(np.float32(number)))
+    (found,) = decoded("float", shortest)
+    assert struct.pack("<d", found) == struct.pack("<d", number)
 
 
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=20))

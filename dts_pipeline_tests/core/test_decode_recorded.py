@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dts_pipeline.core.decode import (
@@ -38,6 +39,10 @@ def same_text(value: object, answer: str) -> bool:
 
 def same_number(value: object, answer: str) -> bool:
     return isinstance(value, int | float) and float(value) == float(answer)
+
+
+def same_float32(value: object, answer: str) -> bool:
+    return isinstance(value, float) and np.float32(value) == np.float32(answer)
 
 
 def same_year(value: object, answer: str) -> bool:
@@ -76,7 +81,8 @@ def same_shape(value: object, answer: str) -> bool:
 
 
 COMPARISONS: dict[str, Callable[[object, str], bool]] = {
-    **dict.fromkeys(("float", "double"), same_number),
+    "float": same_float32,
+    "double": same_number,
     **dict.fromkeys(("binary", "varbinary", "blob"), same_hex),
     **dict.fromkeys(("date", "time", "datetime", "timestamp"), same_moment),
     **dict.fromkeys(("point", "geometry"), same_shape),
