@@ -38,6 +38,9 @@ _FIXED = {
     "skipped.operations": "none",
     "event.processing.failure.handling.mode": "fail",
     "inconsistent.schema.handling.mode": "fail",
+    # Debezium would otherwise take the years 0 to 99 for 1970 to 2069: DATE 0012-01-01 arrived as
+    # 2012-01-01.
+    "enable.time.adjuster": "false",
     "time.precision.mode": "adaptive_time_microseconds",
     "decimal.handling.mode": "precise",
     "bigint.unsigned.handling.mode": "long",

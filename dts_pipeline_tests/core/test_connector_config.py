@@ -57,6 +57,7 @@ def test_the_whole_of_a_mariadb_connector() -> None:
         "skipped.operations": "none",
         "event.processing.failure.handling.mode": "fail",
         "inconsistent.schema.handling.mode": "fail",
+        "enable.time.adjuster": "false",
         "time.precision.mode": "adaptive_time_microseconds",
         "decimal.handling.mode": "precise",
         "bigint.unsigned.handling.mode": "long",
