@@ -1,6 +1,6 @@
 """Recorded values written through a stage on a real server, against rows the server made itself.
 
-The stack is described by the JSON file that DTS_TEST_STACK names; its `sites` say where.
+Runs on the stack that DTS_TEST_STACK describes, of whatever flavour, else on two MariaDB servers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -20,6 +21,7 @@ from dts_pipeline.core.decode import ValueModes, decode_rows
 from dts_pipeline.core.schema import Column, Table
 from dts_pipeline.core.statements import quoted, stage_type, table_name
 from dts_pipeline_tests import recorded
+from dts_pipeline_tests.stacks import Stack
 
 pytestmark = pytest.mark.servers
 
@@ -61,13 +63,17 @@ def connect(database: Database, session: str) -> pymysql.Connection:
     return connection
 
 
+def running(request: pytest.FixtureRequest) -> Stack:
+    given = os.environ.get("DTS_TEST_STACK")
+    if given:
+        return Stack(json.loads(Path(given).read_text(encoding="utf-8")))
+    stack: Stack = request.getfixturevalue("stack_mariadb")
+    return stack
+
+
 @pytest.fixture(scope="module", params=["a", "b"])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    path = os.environ.get("DTS_TEST_STACK")
-    if not path:
-        pytest.skip("DTS_TEST_STACK names no running stack")
-    with open(path, encoding="utf-8") as file:
-        entry = json.load(file)["sites"][request.param]
+    entry = running(request).site(request.param)
     schema = f"{SCHEMA}_{request.param}"
     database = Database(
         request.param, entry["host"], entry["port"], entry["user"], entry["password"]
