@@ -77,7 +77,15 @@ class FakeStages:
         size = self.sizes[number] if number < len(self.sizes) else 0
         at = self._checkpoint(plan.link)
         ranges = OffsetRanges.between({ORDERS: sum(self.ledger)}, {ORDERS: sum(self.ledger) + size})
-        return Batch(plan.link, number + 1, slot, ranges, at, self._frame(size))
+        return Batch(
+            link=plan.link,
+            number=number + 1,
+            slot=slot,
+            ranges=ranges,
+            before=at,
+            after=at,
+            frame=self._frame(size),
+        )
 
     def apply(self, _runtime: LinkRuntime, _plan: Plan, batch: Batch) -> Applied:
         """Moves the ledger."""

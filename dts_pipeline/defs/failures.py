@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -105,7 +106,7 @@ def _bare(error: DtsError) -> DtsError:
 def _internal(error: Exception, stage: str) -> TerminalError:
     """An error that nobody foresaw: its type and place, not its text, which can hold values."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
-    path = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
+    path = " < ".join(f"{f.name} ({Path(f.filename).name}:{f.lineno})" for f in frames[::-1])
     return TerminalError(
         "internal_error",
         f"{stage} met an unexpected {type(error).__name__}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,17 +115,21 @@ def _runtime_resource(link: Link, limits: BatchConfig) -> dg.ResourceDefinition:
         required_resource_keys={KAFKA, source, target},
         description=f"What the stages of {link.name} work with.",
     )
-    def runtime(context: dg.InitResourceContext) -> LinkRuntime:
+    def runtime(context: dg.InitResourceContext) -> Iterator[LinkRuntime]:
         from dts_pipeline.stages import LinkRuntime
 
         sites = {key: getattr(context.resources, key) for key in (source, target)}
-        return LinkRuntime(
+        made = LinkRuntime(
             link=link,
             limits=limits,
             source=sites[source].database(link.source),
             target=sites[target].database(link.target),
             kafka=dict(context.resources.kafka.properties),
         )
+        try:
+            yield made
+        finally:
+            made.close()
 
     return runtime
 

@@ -114,7 +114,8 @@ def test_secrets_are_named_not_shown(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     shown = serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))
-    assert "DTS_A" in shown and "DTS_K" in shown
+    assert "DTS_A" in shown
+    assert "DTS_K" in shown
     for value in ENVIRONMENT.values():
         assert value not in shown
 
@@ -178,7 +179,8 @@ def test_a_missing_or_wrong_dts_yaml_is_said_by_the_code_location(
         path.write_text(text)
     done = _import(path, "import dts_pipeline.definitions")
     assert done.returncode != 0
-    assert "config_invalid" in done.stderr and said in done.stderr
+    assert "config_invalid" in done.stderr
+    assert said in done.stderr
 
 
 def test_workspace_yaml_names_the_module() -> None:

@@ -174,7 +174,8 @@ def test_a_terminal_error_fails_the_run_once_and_records_nothing(
     assert not [call for call in fake.calls if call in ("pull 2", "pull 3") and "1" in stage]
     [failure] = [event for event in result.all_events if event.is_step_failure]
     user = failure.step_failure_data.user_failure_data
-    assert user is not None and user.description == "an event is no JSON"
+    assert user is not None
+    assert user.description == "an event is no JSON"
     assert user.metadata["code"].value == "undecodable"
     assert user.metadata["where"].value == "topic=a.shop.orders"
     assert user.metadata["remedy"].value == "Look."
@@ -217,7 +218,8 @@ def test_a_transient_error_that_stays_fails_with_its_own_words(
     assert fake.calls.count("pull 0") == 1 + len(RETRY_WAITS)
     [failure] = [event for event in result.all_events if event.is_step_failure]
     error = error_of(failure)
-    assert isinstance(error, TransientError) and error.code == "broker_away"
+    assert isinstance(error, TransientError)
+    assert error.code == "broker_away"
 
 
 def test_a_transient_error_of_apply_is_not_repeated_by_dagster(

@@ -53,12 +53,13 @@ def tick(instance: dg.DagsterInstance, link: str = "a_to_b") -> object:
 def look(instance: dg.DagsterInstance, fake: FakeStages) -> object:
     definitions = build_definitions(parse_config(SETTINGS), stages=fake.stages())
     repository = definitions.get_repository_def()
-    context = dg.build_sensor_context(
+    sensor = definitions.resolve_sensor_def("sync_a_to_b_lag_sensor")
+    with dg.build_sensor_context(
         instance=instance,
         repository_def=repository,
         resources=repository.get_top_level_resources(),
-    )
-    return _outcome(definitions.resolve_sensor_def("sync_a_to_b_lag_sensor").evaluate_tick(context))
+    ) as context:
+        return _outcome(sensor.evaluate_tick(context))
 
 
 def _outcome(data: Any) -> object:
