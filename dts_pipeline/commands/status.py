@@ -28,8 +28,9 @@ _Answer = TypeVar("_Answer")
 class LinkStatus:
     """One link; what could not be asked is None, and `problems` says why.
 
-    `state` is unknown, never_ran, paused or running. `behind` counts the row events in Kafka past the checkpoint, `lag_seconds` the age of the
-    newest applied commit while there are some. `open_conflicts` is by table, then kind.
+    `state` is unknown, never_ran, paused or running. `behind` counts the row events in Kafka past
+    the checkpoint, `lag_seconds` the age of the newest applied commit while there are some.
+    `open_conflicts` is by table, then kind.
     """
 
     link: str

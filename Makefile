@@ -1,0 +1,61 @@
+# `make demo` and `make test` set up whatever is missing; a second run is quick.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+VENV := .venv/ready
+SERVERS := .local/setup-
+CHECK ?=
+FLAVOUR ?= mariadb
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test test-mysql test-matrix lint format types clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+$(VENV): setup.py pyproject.toml constraints.txt deploy/make-venv
+	deploy/make-venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(SERVERS)%: deploy/local/pom.xml deploy/local/jars.sha256 | $(VENV)
+	$(BIN)/python deploy/local/stack setup --flavour $*
+	mkdir -p $(@D) && touch $@
+
+setup: $(VENV) $(SERVERS)mariadb ## Python environment, and the downloads for real servers
+
+demo: $(VENV) ## two servers that become equal, with Dagster; until Ctrl-C. CHECK=1: unattended
+	@$(BIN)/python deploy/demo --flavour $(FLAVOUR) $(if $(filter-out 0,$(CHECK)),--check)
+
+test: setup ## unit tests, and integration on MariaDB
+	$(BIN)/pytest -m 'not mysql and not matrix' $(PYTEST_ARGS)
+
+test-mysql: $(VENV) $(SERVERS)mysql ## integration on MySQL
+	$(BIN)/pytest -m 'mysql and not matrix' $(PYTEST_ARGS)
+
+test-matrix: setup $(SERVERS)mixed ## every flavour with every mark; long
+	$(BIN)/pytest -m matrix $(PYTEST_ARGS)
+
+lint: $(VENV) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV) ## ruff, mending what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV) ## mypy, strict
+	$(BIN)/mypy
+	cd deploy/local && ../../$(BIN)/mypy --strict -p localstack
+	cd deploy/demo && ../../$(BIN)/mypy --strict .
+
+clean: ## end the stacks in .local and remove everything that was made here
+	@for made in .local/*/stack.json; do \
+	  if [[ -e $$made ]]; then python3 deploy/local/stack down --purge --dir "$$(dirname "$$made")"; fi; \
+	done
+	rm -rf .venv .local build dist *.egg-info
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
