@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -63,21 +64,23 @@ def connect(database: Database, session: str) -> pymysql.Connection:
     return connection
 
 
-def running(request: pytest.FixtureRequest) -> Stack:
+def entry_of(request: pytest.FixtureRequest, kind: str) -> tuple[str, dict[str, Any]]:
+    """A site of that kind: of the stack that DTS_TEST_STACK names if it has one."""
     given = os.environ.get("DTS_TEST_STACK")
-    if given:
-        return Stack(json.loads(Path(given).read_text(encoding="utf-8")))
-    stack: Stack = request.getfixturevalue("stack_mariadb")
-    return stack
+    description = json.loads(Path(given).read_text(encoding="utf-8")) if given else {"sites": {}}
+    kinds = {entry["kind"]: name for name, entry in description["sites"].items()}
+    if kind == "mysql" and kind not in kinds:
+        pytest.skip("needs DTS_TEST_STACK to name a stack with a MySQL server")
+    stack = Stack(description) if kind in kinds else request.getfixturevalue(f"stack_{kind}")
+    name = kinds.get(kind, "a")
+    return name, stack.site(name)
 
 
-@pytest.fixture(scope="module", params=["a", "b"])
+@pytest.fixture(scope="module", params=["mariadb", "mysql"])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    entry = running(request).site(request.param)
-    schema = f"{SCHEMA}_{request.param}"
-    database = Database(
-        request.param, entry["host"], entry["port"], entry["user"], entry["password"]
-    )
+    name, entry = entry_of(request, request.param)
+    schema = f"{SCHEMA}_{name}"
+    database = Database(name, entry["host"], entry["port"], entry["user"], entry["password"])
     with closing(connect(database, USERS_SESSION)) as connection:
         cursor = connection.cursor()
         cursor.execute(f"DROP DATABASE IF EXISTS {schema}")
@@ -88,7 +91,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         for statement in [recorded.create_statement(), *inserts, *edges]:
             cursor.execute(statement)
         found = read_tables(database, lambda name: name.startswith(f"{schema}."))
-        yield Site(request.param, entry["kind"], database, {t.name: t for t in found.values()})
+        yield Site(name, entry["kind"], database, {t.name: t for t in found.values()})
         cursor.execute(f"DROP DATABASE {schema}")
 
 
