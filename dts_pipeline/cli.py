@@ -123,6 +123,16 @@ def init(session: Session, output: Output, only_print: bool) -> int:
 
 
 @main.command()
+@click.option("--register", is_flag=True, help="Register them with Kafka Connect.")
+@_command
+def connectors(session: Session, output: Output, register: bool) -> int:
+    """Show the Debezium connectors that the links need, or register them."""
+    from dts_pipeline.commands import connectors as command
+
+    return (command.register if register else command.show)(session, output)
+
+
+@main.command()
 @click.argument("link")
 @click.option("--until-caught-up", is_flag=True, help="Repeat until nothing is left in Kafka.")
 @_command

@@ -41,15 +41,16 @@ class Session:
     @cached_property
     def kafka(self) -> dict[str, str]:
         """librdkafka's properties with the secrets filled in."""
-        return {
-            key: secret_value(_spelled(value), self.secrets)
-            for key, value in self.config.kafka.items()
-        }
+        return {key: self.secret(_spelled(value)) for key, value in self.config.kafka.items()}
 
     @cached_property
     def databases(self) -> dict[str, Database]:
         """Every site's server by name; nothing is connected yet."""
         return {site: self._database(site) for site in self.config.sites}
+
+    def secret(self, reference: str) -> str:
+        """What stands behind `${NAME}`."""
+        return secret_value(reference, self.secrets)
 
     def link(self, name: str) -> Link:
         """A link by its name; raises TerminalError `unknown_link`."""
@@ -65,8 +66,14 @@ class Session:
         from dts_pipeline.adapters.database import Database
 
         site = self.config.sites[name]
-        password = secret_value(site.password, self.secrets)
-        return Database(name, site.host, site.port, site.user, password, _tls_options(site.tls))
+        return Database(
+            name,
+            site.host,
+            site.port,
+            site.user,
+            self.secret(site.password),
+            _tls_options(site.tls),
+        )
 
 
 def _spelled(value: object) -> str:
