@@ -1,0 +1,192 @@
+"""Checks of the carried tables: do they exist on both sides, fit each other, and stay alone."""
+
+from __future__ import annotations
+
+import re
+
+from dts_pipeline.core.contract import Difference, compare_tables
+from dts_pipeline.core.links import Link
+from dts_pipeline.core.schema import Dialect
+from dts_pipeline.core.type_fit import Fit
+from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
+from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, warning
+from dts_pipeline.preflight.registry import Problems, link_check
+
+# MySQL logs the rows that a cascade changes since 9.6; MariaDB never does.
+_CASCADES_LOGGED = (9, 6)
+
+
+@link_check("table_missing", "every table of the source exists at the target")
+def tables_exist(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts) -> Problems:
+    """Patterns are resolved at the source."""
+    carried = facts.carried(link)
+    if not carried:
+        yield warning(
+            "no table of the source matches the link's patterns, or the account sees none",
+            "Check `tables`, and the account's SELECT privilege (`dts init --print`).",
+            code="tables_none",
+            site=link.source,
+        )
+    for table in carried:
+        if table.full_name not in target.tables:
+            yield error(
+                "the table does not exist at the target, or the account may not see it",
+                f"Create it at site {link.target}, or narrow the table patterns.",
+                table=table.full_name,
+                site=link.target,
+            )
+
+
+@link_check("table_contract", "the tables of both sites fit each other")
+def tables_fit(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """Every difference that is more than harmless; a run stops on the impossible ones itself."""
+    for table in facts.carried(link):
+        twin = target.tables.get(table.full_name)
+        if twin is not None:
+            for difference in compare_tables(table, twin, source.dialect, target.dialect):
+                if difference.fit is not Fit.HARMLESS:
+                    yield _of_difference(difference, link)
+
+
+def _of_difference(difference: Difference, link: Link) -> Problem:
+    # Values that change on their way leave a pair different with nothing to tell of it.
+    grave = difference.fit is Fit.IMPOSSIBLE or (difference.silent and link.pair is not None)
+    where = {"table": difference.table}
+    if difference.column:
+        where["column"] = difference.column
+    return Problem(
+        Severity.ERROR if grave else Severity.WARNING,
+        difference.message,
+        difference.remedy,
+        difference.code,
+        where,
+    )
+
+
+@link_check("privilege_missing", "the account may read and write the tables")
+def tables_writable(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """Each right was tried with EXPLAIN, which needs it and changes nothing."""
+    for table in facts.carried(link):
+        for site, needed in (
+            (source, {"SELECT"}),
+            (target, {"SELECT", "INSERT", "UPDATE", "DELETE"}),
+        ):
+            lacking = [r for r in site.refused.get(table.full_name, ()) if r in needed]
+            if lacking:
+                user = facts.config.sites[site.name].user
+                yield error(
+                    f"the account {user} lacks {', '.join(lacking)}",
+                    "Run the GRANTs of `dts init --print`.",
+                    table=table.full_name,
+                    site=site.name,
+                )
+
+
+@link_check("column_missing", "the columns that policies compare are there")
+def policy_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """`newest` and `version` name columns."""
+    for table in facts.carried(link):
+        policy = link.policy_of(table.full_name)
+        wanted = {link.version_column_of(table.full_name), policy.column if policy else None}
+        for site in (source, target):
+            there = site.tables.get(table.full_name)
+            for name in sorted(filter(None, wanted)):
+                if there and name not in {column.name for column in there.columns}:
+                    yield error(
+                        f"dts.yaml names the column {name}, which the table lacks",
+                        "Add the column at both sites, or give the table another policy.",
+                        table=table.full_name,
+                        column=name,
+                        site=site.name,
+                    )
+
+
+@link_check("cascade_not_carried", "no foreign key changes rows unlogged")
+def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
+    """Rows that a cascade changes must be in the binlog, or the other side keeps them."""
+    if source.dialect is Dialect.MYSQL and source.release >= _CASCADES_LOGGED:
+        return
+    for table in facts.carried(link):
+        for key in table.cascading_keys:
+            child, _, constraint = key.rpartition(".")
+            if link.matches(child):
+                yield error(
+                    f"the foreign key {constraint} of {child} cascades, and the server does not "
+                    "log the rows that it changes: they would stay as they are at the other site",
+                    "Change its actions to RESTRICT or NO ACTION and let the application write "
+                    "the child rows, or leave the child table out of the link.",
+                    table=table.full_name,
+                    site=source.name,
+                )
+
+
+@link_check("trigger_at_target", "no trigger fires for carried rows")
+def triggers(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts) -> Problems:
+    """A trigger fires again for each row that the pipeline writes."""
+    if target.triggers is None:
+        yield warning(
+            "whether tables have triggers cannot be seen",
+            "Grant TRIGGER on the tables for the time of the check (`dts init --print`).",
+            code="triggers_unknown",
+            site=target.name,
+        )
+        return
+    names = {table.name for table in facts.carried(link)}
+    for trigger in target.triggers:
+        if link.matches(trigger.table):
+            yield _of_trigger(trigger, names, target.name)
+
+
+def _of_trigger(trigger: Trigger, carried: set[str], site: str) -> Problem:
+    words = set(re.findall(r"[\w$]+", trigger.statement))
+    changes_row = trigger.timing == "BEFORE" and re.search(r"\bNEW\b", trigger.statement, re.I)
+    writes_carried = bool(words & carried)
+    effect = "fires for every row that the pipeline writes"
+    if changes_row:
+        effect += " and may change it, so the sites end different"
+    elif writes_carried:
+        effect += " and writes carried tables, whose rows arrive from the other site as well"
+    return Problem(
+        Severity.ERROR if changes_row or writes_carried else Severity.WARNING,
+        f"the trigger {trigger.name} ({trigger.timing} {trigger.event}) {effect}",
+        "Drop it here, or let its body do nothing for the pipeline's account "
+        "(IF SUBSTRING_INDEX(USER(), '@', 1) <> '…' THEN … END IF).",
+        "",
+        {"table": trigger.table, "site": site},
+    )
+
+
+@link_check("auto_increment_collides", "both sites draw different AUTO_INCREMENT values")
+def auto_increment(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """Rows inserted at both sites at the same time must not get the same key."""
+    tables = [
+        table.full_name
+        for table in facts.carried(link)
+        if any(column.auto_increment for column in table.columns)
+    ]
+    if not tables or link.pair is None or source.name > target.name:  # once a pair
+        yield SKIP
+        return
+    steps = [int(s.number("auto_increment_increment") or 1) for s in (source, target)]
+    offsets = [int(s.number("auto_increment_offset") or 1) for s in (source, target)]
+    distinct = steps[0] == steps[1] and (offsets[0] - offsets[1]) % steps[0] != 0
+    if not distinct:
+        yield warning(
+            "both sites can draw the same AUTO_INCREMENT value for different rows, of which one "
+            f"is lost as a conflict ({len(tables)} table(s), {tables[0]} among them)",
+            f"Set auto_increment_increment = 2 at both sites, auto_increment_offset = 1 at "
+            f"{source.name} and 2 at {target.name}, in the option files and by SET GLOBAL.",
+        )
+
+
+@link_check("table_name_case", "both sites treat the case of table names alike")
+def name_case(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """Tables are found by their names as the servers give them."""
+    settings = [s.variables.get("lower_case_table_names", "0") for s in (source, target)]
+    mixed = [t.full_name for t in facts.carried(link) if t.full_name != t.full_name.lower()]
+    if settings[0] != settings[1] and mixed:
+        yield warning(
+            f"lower_case_table_names is {settings[0]} at {source.name} and {settings[1]} at "
+            f"{target.name}, and {mixed[0]} has capitals",
+            "Use lower-case table names.",
+        )
