@@ -116,17 +116,38 @@ def main() -> None:
 @click.option("--print", "only_print", is_flag=True, help="Show the SQL and GRANTs; run nothing.")
 @_command
 def init(session: Session, output: Output, only_print: bool) -> int:
-    """Make the ledger at every site (harmless where it is there already)."""
+    """Make the ledger at every site.
+
+    Harmless where it is there already. All sites get one installation id; status 2 if two of
+    them belong to different installations.
+    """
     from dts_pipeline.commands import init as command
 
     return (command.print_sql if only_print else command.init)(session, output)
 
 
 @main.command()
+@click.option("--all", "everything", is_flag=True, help="Also list what is in order.")
+@_command
+def preflight(session: Session, output: Output, everything: bool) -> int:
+    """Look for what would stop a link or lose rows.
+
+    Asks every site, Kafka and Connect, and changes nothing. Status 1 if there is an error;
+    warnings do not count.
+    """
+    from dts_pipeline.commands import preflight as command
+
+    return command.preflight(session, output, everything=everything)
+
+
+@main.command()
 @click.option("--register", is_flag=True, help="Register them with Kafka Connect.")
 @_command
 def connectors(session: Session, output: Output, register: bool) -> int:
-    """Show the Debezium connectors that the links need, or register them."""
+    """Show or register the Debezium connectors.
+
+    With --register, each is created or changed, and waited for until it really captures.
+    """
     from dts_pipeline.commands import connectors as command
 
     return (command.register if register else command.show)(session, output)
@@ -137,9 +158,9 @@ def connectors(session: Session, output: Output, register: bool) -> int:
 @click.option("--until-caught-up", is_flag=True, help="Repeat until nothing is left in Kafka.")
 @_command
 def sync(session: Session, output: Output, link: str, until_caught_up: bool) -> int:
-    """Run LINK's job in this process; status 1 if the link is paused.
+    """Run LINK's job in this process.
 
-    The run is seen in Dagster's UI when DAGSTER_HOME is set.
+    Status 1 if the link is paused. The run is seen in Dagster's UI when DAGSTER_HOME is set.
     """
     from dts_pipeline.commands import sync as command
 
@@ -149,9 +170,9 @@ def sync(session: Session, output: Output, link: str, until_caught_up: bool) -> 
 @main.command()
 @_command
 def status(session: Session, output: Output) -> int:
-    """Show where every link stands, also while a server is down.
+    """Show where every link stands.
 
-    Status 1 if a link is paused, has open conflicts, or a server does not answer; 2 if no link
+    Goes on without a server that is down, and says which.     Status 1 if a link is paused, has open conflicts, or a server does not answer; 2 if no link
     could be read.
     """
     from dts_pipeline.commands import status as command
@@ -163,7 +184,7 @@ def status(session: Session, output: Output) -> int:
 @click.argument("link")
 @_command
 def pause(session: Session, output: Output, link: str) -> int:
-    """Let LINK's runs write nothing until `dts resume`."""
+    """Let LINK's runs write nothing."""
     from dts_pipeline.commands.pause import set_paused
 
     return set_paused(session, output, link, paused=True)
@@ -173,7 +194,7 @@ def pause(session: Session, output: Output, link: str) -> int:
 @click.argument("link")
 @_command
 def resume(session: Session, output: Output, link: str) -> int:
-    """Let LINK's runs write again, from where they stopped."""
+    """Let LINK's runs write again."""
     from dts_pipeline.commands.pause import set_paused
 
     return set_paused(session, output, link, paused=False)

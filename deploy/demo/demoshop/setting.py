@@ -52,8 +52,8 @@ class Setting:
         self._dts("init")
         step("dts connectors --register")
         self._dts("connectors", "--register")
-        # step("dts preflight")
-        # self._dts("preflight")
+        step("dts preflight")
+        self._dts("preflight")
         step("Dagster's webserver and daemon")
         self._start_dagster()
 
