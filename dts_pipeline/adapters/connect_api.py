@@ -61,11 +61,15 @@ class ConnectApi:
     where Connect understood the request and does not accept it.
     """
 
-    def __init__(self, url: str, *, patience: float = 15.0) -> None:
+    def __init__(
+        self, url: str, *, patience: float = 15.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
         """`patience`: seconds for which a rebalance or a broken connection is waited out."""
         self._url = url.rstrip("/")
         self._patience = patience
-        self._client = httpx.Client(base_url=self._url, timeout=httpx.Timeout(30.0, connect=5.0))
+        self._client = httpx.Client(
+            base_url=self._url, timeout=httpx.Timeout(30.0, connect=5.0), transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
