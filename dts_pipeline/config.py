@@ -148,6 +148,8 @@ class _Carried(_Model):
                 raise ValueError(f"table pattern {pattern!r} must be schema.table, such as shop.*")
             if pattern.split(".")[0] in ("dts", "*"):
                 raise ValueError(f"table pattern {pattern!r} would carry the pipeline's own ledger")
+        if all(pattern.startswith("!") for pattern in self.tables):
+            raise ValueError("at least one pattern must name tables, not leave them out")
         return self
 
     def version_columns(self) -> dict[str, str]:
@@ -247,7 +249,8 @@ class Config(_Model):
             name=name,
             source=source,
             target=target,
-            tables=tuple(carried.tables),
+            tables=tuple(p for p in carried.tables if not p.startswith("!")),
+            excluded=tuple(p[1:] for p in carried.tables if p.startswith("!")),
             source_prefix=self.sites[source].topic_prefix,
             mark=self.mark,
             pair=pair,

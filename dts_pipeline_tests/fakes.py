@@ -57,6 +57,7 @@ class FakeStages:
             apply=self.apply,
             summarize=self.summarize,
             behind=lambda _runtime: self.behind_offsets,
+            retry_waits=(0.01, 0.01, 0.01),
         )
 
     def plan_ranges(self, runtime: LinkRuntime) -> Plan:

@@ -25,7 +25,7 @@ from dts_pipeline.core.decode import ValueModes
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark
 from dts_pipeline.core.schema import Dialect, Table
-from dts_pipeline.core.statements import TableStatements
+from dts_pipeline.core.statements import LEDGER_SCHEMA, TableStatements
 from dts_pipeline.errors import TerminalError, TransientError
 
 _ATTEMPTS = 6
@@ -112,6 +112,7 @@ class BatchWriter:
         with self._database.raw(where=where) as connection, translated(where):
             self._last_session = connection.thread_id()
             cursor = connection.cursor()
+            connection.select_db(LEDGER_SCHEMA)  # multi-table DELETE resolves its alias by it
             cursor.execute(_SESSION)
             self._lock_lane(cursor, request)
             staged = self._stage(cursor, request)

@@ -92,7 +92,8 @@ def _decode(
     try:
         return dict(decode_rows(rows, staged.table, modes, source=staged.source).columns)
     except ValueDecodeError as error:
-        raise _poison(staged, error.row, error.column, error.code) from None
+        change = staged.changes.iloc[error.row]
+        raise error.at(change["topic"], int(change["partition"]), int(change["offset"])) from None
 
 
 def _insert(

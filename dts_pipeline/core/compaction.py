@@ -35,7 +35,7 @@ def drop_marked(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     np.maximum.at(last_mark, keys[marked], ordinal[marked])
     after_mark = ordinal > last_mark[keys]
     counting = events[~marked & after_mark]
-    return counting, _merge(events[~marked & ~after_mark])
+    return counting, _merge(events[~marked & ~after_mark])[CHANGE_COLUMNS]
 
 
 def compact(events: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +46,10 @@ def compact(events: pd.DataFrame) -> pd.DataFrame:
     """
     merged = _merge(events)
     deleted_after_snapshot = merged["snapshot"] & merged["after"].isna()
-    return merged[_changed(merged) | deleted_after_snapshot].reset_index(drop=True)
+    # The row that such a delete names is all that is known of what it deletes.
+    before = merged["before"].where(~deleted_after_snapshot, merged["last_before"])
+    changes = merged.assign(before=before)
+    return changes[_changed(changes)][CHANGE_COLUMNS].reset_index(drop=True)
 
 
 def _merge(events: pd.DataFrame) -> pd.DataFrame:
@@ -55,9 +58,10 @@ def _merge(events: pd.DataFrame) -> pd.DataFrame:
     last = events.drop_duplicates(["table", "key"], keep="last").reset_index(drop=True)
     first = first.reindex(pd.MultiIndex.from_frame(last[["table", "key"]]))
     return last.assign(
+        last_before=last["before"],
         before=first["before"].to_numpy(dtype=object),
         snapshot=(first["op"] == "r").to_numpy(dtype=np.bool_),
-    )[CHANGE_COLUMNS]
+    )[[*CHANGE_COLUMNS, "last_before"]]
 
 
 def _changed(merged: pd.DataFrame) -> pd.Series:  # type: ignore[type-arg]

@@ -50,10 +50,13 @@ def drop_duplicates(
 
 
 def furthest_positions(events: pd.DataFrame) -> dict[TopicPartition, tuple[SourcePosition, int]]:
-    """The last streamed position (and its commit time in ms) of each topic-partition in `events`."""
+    """The last streamed position and the newest commit time (ms) of each topic-partition."""
     streamed = events[(events["op"] != "r") & (events["file"] > 0)]
     found: dict[TopicPartition, tuple[SourcePosition, int]] = {}
-    last = streamed.drop_duplicates(["topic", "partition"], keep="last")
+    by_partition = ["topic", "partition"]
+    # MariaDB's commit times are the statements' seconds: they need not grow with the positions.
+    newest = streamed.groupby(by_partition, sort=False)["ts_ms"].transform("max")
+    last = streamed.assign(ts_ms=newest).drop_duplicates(by_partition, keep="last")
     for row in last.itertuples(index=False):
         position = SourcePosition(int(row.file), int(row.pos), int(row.row), int(row.half))  # type: ignore[arg-type]
         found[TopicPartition(str(row.topic), int(row.partition))] = (position, int(row.ts_ms))  # type: ignore[arg-type]
@@ -68,7 +71,7 @@ def _drop_in_partition(
     best = np.maximum.accumulate(np.concatenate([ranks[:1], np.where(streamed, ranks[1:], -1)]))
     copies = streamed & (ranks[1:] <= best[:-1])
     if copies.any():
-        _refuse_doubtful(group, copies, known, applied)
+        _refuse_doubtful(group, streamed, copies, known, applied)
     kept = group[~copies]
     return kept.assign(**_order_columns(kept, streamed[~copies]))
 
@@ -90,6 +93,7 @@ def _ranks(group: pd.DataFrame, known: PartitionCheckpoint | None) -> npt.NDArra
 
 def _refuse_doubtful(
     group: pd.DataFrame,
+    streamed: npt.NDArray[np.bool_],
     copies: npt.NDArray[np.bool_],
     known: PartitionCheckpoint | None,
     applied: GtidSet,
@@ -108,14 +112,16 @@ def _refuse_doubtful(
             group,
             doubtful,
         )
-    first_copy = group[~copies].set_index(_POSITION)
+    first_copy = group[streamed & ~copies].set_index(_POSITION)
     again = group[copies]
     same = first_copy.reindex(pd.MultiIndex.from_frame(again[_POSITION]))
-    ambiguous = (
-        (same["run"].to_numpy() == again["run"].to_numpy())
-        & (again["run"].to_numpy() != "")
-        & (same["total_order"].to_numpy() != again["total_order"].to_numpy())
+    there = same["op"].notna().to_numpy()
+    other_row = (same["key"].to_numpy() != again["key"].to_numpy()) | (
+        same["op"].to_numpy() != again["op"].to_numpy()
     )
+    same_run = (same["run"].to_numpy() == again["run"].to_numpy()) & (again["run"].to_numpy() != "")
+    other_order = same["total_order"].to_numpy() != again["total_order"].to_numpy()
+    ambiguous = there & (other_row | (same_run & other_order))
     if ambiguous.any():
         mask = np.zeros(len(group), dtype=np.bool_)
         mask[np.flatnonzero(copies)[ambiguous]] = True

@@ -107,11 +107,6 @@ def is_wrapped(value: bytes) -> bool:
     return value.startswith(b'{"schema":')
 
 
-def payload(value: bytes) -> bytes:
-    """The payload of a key or value in either converter setting, still encoded."""
-    return bytes(_wrapped_raw.decode(value).payload) if is_wrapped(value) else value
-
-
 def parse_transaction_messages(
     topic_partition: TopicPartition, messages: Sequence[Message]
 ) -> list[TransactionMessage]:
@@ -125,10 +120,13 @@ def parse_transaction_messages(
                 item = _wrapped_transaction.decode(message.value).payload
             else:
                 item = _plain_transaction.decode(message.value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise _poison(
                 "malformed_event", "is not a transaction message", topic_partition, message.offset
             ) from None
+        if item.status not in ("BEGIN", "END"):
+            what = "has a status other than BEGIN and END"
+            raise _poison("malformed_event", what, topic_partition, message.offset)
         counts: dict[str, int] = {}
         for collection in item.data_collections or []:
             counts[collection.data_collection] = collection.event_count
@@ -162,7 +160,7 @@ def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -
             "timestamp": np.fromiter((m.timestamp for m in kept), dtype=np.int64, count=len(kept)),
             "run": _objects([m.run for m in kept]),
             "table": _objects([f"{s.db}.{s.table}" for s in sources]),
-            "key": _objects([None if m.key is None else payload(m.key) for m in kept]),
+            "key": _objects([_key(topic_partition, m) for m in kept]),
             "before": _objects([_row(e.before) for e in envelopes]),
             "after": _objects([_row(e.after) for e in envelopes]),
             "op": _objects([e.op for e in envelopes]),
@@ -191,7 +189,7 @@ def _parse_all(topic_partition: TopicPartition, messages: Sequence[Message]) -> 
         value = message.value or b""
         try:
             envelope = _wrapped.decode(value).payload if is_wrapped(value) else _plain.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise _poison(
                 "malformed_event", "is not a Debezium row event", topic_partition, message.offset
             ) from None
@@ -203,6 +201,19 @@ def _parse_all(topic_partition: TopicPartition, messages: Sequence[Message]) -> 
             raise _poison("key_missing", "has no key", topic_partition, message.offset)
         envelopes.append(envelope)
     return envelopes
+
+
+def _key(topic_partition: TopicPartition, message: Message) -> bytes | None:
+    """The key's JSON object. Whether it is wrapped is seen at the value: a key column may be
+    called `schema`.
+    """
+    if message.key is None or not is_wrapped(message.value or b""):
+        return message.key
+    try:
+        return bytes(_wrapped_raw.decode(message.key).payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        what = "has a key that its converter's settings do not explain"
+        raise _poison("malformed_event", what, topic_partition, message.offset) from None
 
 
 def _poison(code: str, what: str, topic_partition: TopicPartition, offset: int) -> PoisonError:

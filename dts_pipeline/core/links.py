@@ -41,7 +41,8 @@ class Policy:
 class Link:
     """One direction: `source` site → `target` site, and the tables it carries.
 
-    `pair` is None for a one-way link. `version_columns` maps `schema.table` or `*` to a column.
+    `tables` and `excluded` are shell-style patterns over `schema.table`, case-sensitive. `pair` is
+    None for a one-way link. `version_columns` maps `schema.table` or `*` to a column.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under.
     """
 
@@ -51,6 +52,7 @@ class Link:
     tables: tuple[str, ...]
     source_prefix: str
     mark: MarkKind
+    excluded: tuple[str, ...] = ()
     pair: str | None = None
     detect: bool = True
     policy: Policy | None = None
@@ -63,8 +65,10 @@ class Link:
     lane: str = "main"
 
     def matches(self, full_name: str) -> bool:
-        """Whether `schema.table` is carried by this link (shell-style patterns, case-sensitive)."""
-        return any(fnmatchcase(full_name, pattern) for pattern in self.tables)
+        """Whether `schema.table` is carried: by a pattern of `tables` and none of `excluded`."""
+        return any(fnmatchcase(full_name, p) for p in self.tables) and not any(
+            fnmatchcase(full_name, p) for p in self.excluded
+        )
 
     def policy_of(self, full_name: str) -> Policy | None:
         """The policy of a table: its own, else the pair's."""

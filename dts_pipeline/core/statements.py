@@ -10,7 +10,7 @@ rows expected: b0…), and `verdict` (how each change met the target's row, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dts_pipeline.core.conflicts import Meeting
@@ -256,7 +256,7 @@ def same_bytes(
     """Whether two columns of that type hold the same value byte by byte, NULL equal to NULL.
 
     Not by collation: under it `a` → `A` would look as if it were there already. FLOAT and DOUBLE
-    also by their text, which tells -0 from 0. JSON on MySQL by its normal form.
+    also by their text, which tells -0 from 0. JSON on MySQL as values.
     """
     if column.is_json:
         return _same_json(left, right, dialect, compare_json)
@@ -270,13 +270,12 @@ def same_bytes(
 
 
 def _same_json(left: str, right: str, dialect: Dialect, compare_json: bool) -> str:
+    """MySQL compares JSON as values, as Debezium sends them: 1.0 arrives as 1 there."""
     if dialect is Dialect.MYSQL:
-        wrap: Callable[[str], str] = lambda side: f"CAST(CAST({side} AS CHAR) AS BINARY)"  # noqa: E731
-    elif compare_json:
-        wrap = lambda side: f"CAST(JSON_NORMALIZE({side}) AS BINARY)"  # noqa: E731
-    else:
-        wrap = lambda side: f"CAST({side} AS BINARY)"  # noqa: E731
-    return f"{wrap(left)} <=> {wrap(right)}"
+        return f"{left} <=> {right}"
+    if compare_json:
+        left, right = f"JSON_NORMALIZE({left})", f"JSON_NORMALIZE({right})"
+    return f"CAST({left} AS BINARY) <=> CAST({right} AS BINARY)"
 
 
 def readable(column: Column, alias: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from dts_pipeline.core.ranges import TopicPartition
 
 _BEFORE_ALL = -1
 _UNKNOWN = np.iinfo(np.int64).max
+_STAMP_SLACK_MS = 500
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Cut:
 
     `complete` is how many segments (from the first) belong to it; `transaction_until` the next
     offset of the transaction topic, None if not even one transaction is whole. `segment_of` is an
-    int64 array, one entry per event. `waiting` names the first transaction that is not whole.
+    int64 array, one entry per event. `missing` counts by table the events that are announced but
+    not there; `waiting` names the first transaction that is not whole.
     """
 
     complete: int
     transaction_until: int | None
     segment_of: npt.NDArray[np.int64]
+    missing: Mapping[str, int]
     waiting: str | None
 
 
@@ -79,33 +83,58 @@ def find_cut(
     carried: Callable[[str], bool],
     *,
     first_batch: bool = False,
+    unverified_until_ms: int = -1,
 ) -> Cut:
     """The longest run of whole transactions at the beginning of what was read.
 
     `events`: columns transaction, table, run, timestamp (see `envelope.parse_events`).
     `carried` says which tables of an END the link reads; the others are not waited for.
     `first_batch`: events of transactions whose BEGIN Kafka no longer holds belong to the batch if
-    they were sent before the first BEGIN that it does hold.
+    they were sent before the first BEGIN that it does hold. `unverified_until_ms`: transactions
+    begun up to then are taken as they are, because the link starts in the middle of the topics.
     """
     segment_of = _assign(segments, events, first_batch)
     counted = _count(segment_of, events)
     with_events = {index for index, _ in counted}
+    missing: dict[str, int] = {}
     broken: set[str] = set()
-    complete, until, waiting = 0, None, None
+    complete, until, waiting, whole = 0, None, None, True
     for index, segment in enumerate(segments):
         if segment.end_offset is None:
             if index in with_events:
                 broken.add(segment.transaction)
                 waiting = waiting or segment.transaction
             continue
-        due = {t: n for t, n in segment.counts.items() if n and carried(t)}
-        if any(counted.get((index, table), 0) < count for table, count in due.items()):
+        lacking = _lacking(index, segment, counted, carried)
+        if lacking and segment.began_ms > unverified_until_ms:
+            whole = False
             waiting = waiting or segment.transaction
-            break
+            for table, count in lacking.items():
+                missing[table] = missing.get(table, 0) + count
         broken.discard(segment.transaction)
-        if not broken:
+        if whole and not broken:
             complete, until, waiting = index + 1, segment.end_offset + 1, None
-    return Cut(complete, until, segment_of, waiting)
+    return Cut(complete, until, segment_of, missing, waiting)
+
+
+def crash_in_view(segments: Sequence[Segment]) -> bool:
+    """Whether the connector may have died in one of the segments and sent rows again.
+
+    First copies may then lie in topic-partitions that no END announces anything for.
+    """
+    names = [segment.transaction for segment in segments]
+    return len(set(names)) < len(names) or any(s.end_offset is None for s in segments)
+
+
+def _lacking(
+    index: int,
+    segment: Segment,
+    counted: Mapping[tuple[int, str], int],
+    carried: Callable[[str], bool],
+) -> dict[str, int]:
+    """Table → how many of the segment's announced events are not there."""
+    due = {t: n - counted.get((index, t), 0) for t, n in segment.counts.items() if carried(t)}
+    return {table: count for table, count in due.items() if count > 0}
 
 
 def events_until(cut: Cut, events: pd.DataFrame) -> dict[TopicPartition, int]:
@@ -128,37 +157,61 @@ def expected_events(segments: Sequence[Segment], carried: Callable[[str], bool])
 def _assign(
     segments: Sequence[Segment], events: pd.DataFrame, first_batch: bool
 ) -> npt.NDArray[np.int64]:
-    """The index of each event's segment; -1 for snapshot rows, the maximum for not yet known ones."""
+    """The index of each event's segment; -1 for snapshot rows, the maximum while it is unknown."""
     of_transaction: dict[str, list[int]] = {}
     for index, segment in enumerate(segments):
         of_transaction.setdefault(segment.transaction, []).append(index)
     codes, names = pd.factorize(events["transaction"], use_na_sentinel=True)
     single = [of_transaction[name][0] if name in of_transaction else _UNKNOWN for name in names]
     result = np.array([*single, _BEFORE_ALL], dtype=np.int64)[codes]
+    started = _run_starts(events["run"])
+    _leave_out_later_runs(segments, result, started)
     for code, name in enumerate(names):
         own = of_transaction.get(name, [])
         if len(own) > 1:
             rows = np.flatnonzero(codes == code)
-            result[rows] = _by_run(segments, own, events.iloc[rows])
+            times = events["timestamp"].to_numpy()[rows]
+            result[rows] = _by_run(segments, own, started[rows], times)
     if first_batch and segments:
         early = events["timestamp"].to_numpy() < segments[0].began_ms
         result[early & (result == _UNKNOWN)] = _BEFORE_ALL
     return result
 
 
+def _run_starts(runs: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    """When the run that sent each event began, in ms; 0 where it does not tell."""
+    codes, distinct = pd.factorize(runs)
+    return np.array([*map(run_started_ms, distinct), 0], dtype=np.int64)[codes]
+
+
+def _leave_out_later_runs(
+    segments: Sequence[Segment],
+    result: npt.NDArray[np.int64],
+    started: npt.NDArray[np.int64],
+) -> None:
+    """An event whose run began after its transaction's BEGIN belongs to a BEGIN not in view yet."""
+    known = (result >= 0) & (result < _UNKNOWN)
+    began = np.array([segment.began_ms for segment in segments] or [0], dtype=np.int64)
+    begun = began[np.where(known, result, 0)]
+    result[known & (begun > 0) & (started > begun)] = _UNKNOWN
+
+
 def _by_run(
-    segments: Sequence[Segment], own: list[int], rows: pd.DataFrame
+    segments: Sequence[Segment],
+    own: list[int],
+    started: npt.NDArray[np.int64],
+    sent: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     """Which of a transaction's segments each of its events was sent in.
 
     The connector's run id is a UUIDv7, whose first 48 bits are the milliseconds of the start: a
     run started before the BEGINs that it sent and after those of the run before it. Events of
-    connectors that send no run id are told apart by Kafka's timestamps.
+    connectors that send no run id are told apart by Kafka's timestamps; a BEGIN can be stamped a
+    little later than its first rows (its topic is made first), a restart takes longer than that.
     """
     began = np.array([segments[index].began_ms for index in own], dtype=np.int64)
-    started = rows["run"].map(run_started_ms).to_numpy(dtype=np.int64)
     by_run = np.searchsorted(began, started, side="left")
-    by_time = np.searchsorted(began, rows["timestamp"].to_numpy(), side="right") - 1
+    by_time = np.searchsorted(began, sent + _STAMP_SLACK_MS, side="right") - 1
     chosen = np.where(started > 0, by_run, by_time)
     # A run that started after every BEGIN in view sent one that is not visible yet.
     return np.array([*own, _UNKNOWN], dtype=np.int64)[np.clip(chosen, 0, len(own))]

@@ -10,6 +10,7 @@ from dts_pipeline.config import Config
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
+from dts_pipeline.defs.prune import prune_job, prune_schedule
 from dts_pipeline.defs.resources import Stages, resources_of
 from dts_pipeline.defs.schedules import sync_schedule
 from dts_pipeline.defs.sensors import lag_sensor
@@ -30,10 +31,11 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
         problem = f"{config.schedule.cron!r} is not a cron line of five fields"
         raise ConfigError([("schedule.cron", problem)]) from None
     assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
+    pruning = prune_job(links)
     return dg.Definitions(
         assets=assets,
-        jobs=list(jobs.values()),
-        schedules=schedules,
+        jobs=[*jobs.values(), pruning],
+        schedules=[*schedules, prune_schedule(pruning)],
         sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
         resources={**resources_of(config, stages), RUN_MEMORY: run_memory},
         executor=dg.in_process_executor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from dts_pipeline.errors import (
 )
 
 ERROR_KEY = "dts_error"
-RETRY_WAITS = (2.0, 5.0, 15.0)
-"""Seconds before each repetition of a stage that only reads."""
 _KINDS: dict[str, type[DtsError]] = {
     kind.__name__: kind for kind in (DtsError, TransientError, TerminalError, PoisonError)
 }
@@ -29,12 +27,12 @@ _KINDS: dict[str, type[DtsError]] = {
 
 @contextlib.contextmanager
 def reported(
-    context: dg.OpExecutionContext, memory: RunMemory, stage: str, *, repeatable: bool = False
+    context: dg.OpExecutionContext, memory: RunMemory, stage: str, waits: Sequence[float] = ()
 ) -> Iterator[None]:
     """Turns what a stage raises into Dagster's words, without causes: they can quote row values.
 
-    A TransientError of a `repeatable` stage asks for a retry until `RETRY_WAITS` are used up; all
-    else is a Failure that is not retried. Either way later slots of the run read nothing.
+    A TransientError asks for a retry, after each of `waits` seconds in turn; all else, and one
+    more, is a Failure that is not retried. Either way later slots of the run read nothing.
     """
     try:
         yield
@@ -43,11 +41,9 @@ def reported(
         problem = error if isinstance(error, DtsError) else _internal(error, stage)
     else:
         return
-    if repeatable and isinstance(problem, TransientError):
-        if context.retry_number < len(RETRY_WAITS):
-            context.log.warning(str(problem))
-            wait = RETRY_WAITS[context.retry_number]
-            raise dg.RetryRequested(len(RETRY_WAITS), wait) from _bare(problem)
+    if isinstance(problem, TransientError) and context.retry_number < len(waits):
+        context.log.warning(str(problem))
+        raise dg.RetryRequested(len(waits), waits[context.retry_number]) from _bare(problem)
     raise failure_of(problem) from None
 
 

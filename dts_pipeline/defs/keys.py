@@ -19,6 +19,7 @@ from dts_pipeline.core.links import Link
 
 LANE_TAG = "dts/lane"
 PROCESS_TAG = "dts/process"
+BATCHES_TAG = "dts/batches"
 _WILD = re.compile(r"[*?\[\]]")
 
 

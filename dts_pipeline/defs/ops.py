@@ -15,7 +15,7 @@ import dagster as dg
 
 from dts_pipeline.core.links import Link
 from dts_pipeline.defs.failures import reported
-from dts_pipeline.defs.keys import LANE_TAG, PROCESS_TAG, lane_of, pool_of
+from dts_pipeline.defs.keys import BATCHES_TAG, LANE_TAG, PROCESS_TAG, lane_of, pool_of
 from dts_pipeline.defs.memory import RUN_MEMORY, Handoff, RunMemory
 from dts_pipeline.defs.processes import this_process
 from dts_pipeline.defs.record import check_results, metadata_of, table_materializations
@@ -73,7 +73,7 @@ class OpFactory:
             tools = self.tools(context)
             tags = {LANE_TAG: lane, PROCESS_TAG: this_process()}
             context.instance.add_run_tags(context.run_id, tags)
-            with reported(context, tools.memory, "plan_ranges", repeatable=True):
+            with reported(context, tools.memory, "plan_ranges", tools.stages.retry_waits):
                 plan = tools.stages.plan_ranges(tools.runtime)
                 tools.memory.gave_up = False
             yield dg.Output(plan, output_name="plan")
@@ -95,7 +95,7 @@ class OpFactory:
             if tools.memory.gave_up and context.retry_number == 0:
                 context.log.info("an earlier slot failed or is repeated: nothing is read")
                 return
-            with reported(context, tools.memory, "pull", repeatable=True):
+            with reported(context, tools.memory, "pull", tools.stages.retry_waits):
                 batch = tools.stages.pull(tools.runtime, plan, slot)
             if batch is not None:
                 handoff = Handoff(batch)
@@ -172,6 +172,7 @@ class OpFactory:
             with reported(context, tools.memory, "record"):
                 summary = tools.stages.summarize(tools.runtime, plan, applied)
                 metadata = metadata_of(summary)
+            context.instance.add_run_tags(context.run_id, {BATCHES_TAG: str(summary.batches)})
             yield dg.Output(summary, output_name="checkpoint", metadata=metadata)
             yield from table_materializations(link, summary)
             yield from check_results(link.name, summary)

@@ -26,7 +26,11 @@ _SECRET = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages that the ops call, in their order; `dts_pipeline.stages` documents each."""
+    """The stages that the ops call, in their order; `dts_pipeline.stages` documents each.
+
+    `retry_waits`: seconds before each repetition of plan_ranges or pull after a transient error;
+    they only read. apply repeats by itself, and a stage between has given its frame away.
+    """
 
     plan_ranges: Callable[[LinkRuntime], Plan]
     pull: Callable[[LinkRuntime, Plan, int], Batch | None]
@@ -36,6 +40,7 @@ class Stages:
     apply: Callable[[LinkRuntime, Plan, Batch], Applied]
     summarize: Callable[[LinkRuntime, Plan, Sequence[Applied]], RunSummary]
     behind: Callable[[LinkRuntime], int]
+    retry_waits: tuple[float, ...] = (2.0, 5.0, 15.0)
 
 
 class SiteResource(dg.ConfigurableResource[Any]):

@@ -166,6 +166,13 @@ def _first_checkpoint(
 ) -> Checkpoint:
     link = runtime.link
     partitions = {}
+    if link.start is Start.LATEST:
+        # Asked again, last: rows whose BEGIN comes later than this then lie behind their start.
+        transactions = TopicPartition(link.transaction_topic, 0)
+        offsets = {
+            **offsets,
+            **runtime.reader.offsets([tp for tp in offsets if tp == transactions]),
+        }
     for tp, (low, high) in offsets.items():
         if link.start is Start.EARLIEST and low > 0:
             raise TerminalError(

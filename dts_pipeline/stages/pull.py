@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from dts_pipeline.adapters.kafka_reader import KafkaReader
-from dts_pipeline.core.batches import Batch, Checkpoint, Plan
+from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.batches import Batch, Checkpoint, Plan, SourcePosition
 from dts_pipeline.core.envelope import parse_events, parse_transaction_messages
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.core.transactions import (
     Cut,
     Segment,
+    crash_in_view,
     events_until,
     expected_events,
     find_cut,
@@ -93,32 +95,37 @@ def _whole_transactions(
     checkpoint: Checkpoint,
     start: Mapping[TopicPartition, int],
     slot: int,
-) -> Batch | None:
+) -> Batch:
     topic = TopicPartition(runtime.link.transaction_topic, 0)
     buffers = runtime.reader.read_to_end(
         {topic: start[topic]}, {topic: plan.until[topic]}, _TRANSACTION_MESSAGES
     )
     messages = parse_transaction_messages(topic, buffers[topic].messages)
-    segments = segments_of(messages)
     data_start = {tp: offset for tp, offset in start.items() if tp != topic}
-    read = _read_events(runtime, checkpoint, segments, data_start)
+    read = _read_events(runtime, checkpoint, segments_of(messages), data_start)
     _refuse_missing_metadata(runtime, read.events)
+    _refuse_late(runtime, checkpoint, read)
+    _refuse_dropped_table(runtime, plan, read.cut)
     if read.cut.transaction_until is None:
         return _empty(plan, checkpoint, slot, time.monotonic(), read.cut.waiting)
     past = events_until(read.cut, read.events)
     until = {tp: past.get(tp, position) for tp, position in read.positions.items()}
     until[topic] = read.cut.transaction_until
-    events = read.events[read.cut.segment_of < read.cut.complete].reset_index(drop=True)
+    events = _before(read, until)
     if events.empty and until[topic] - start[topic] < _EMPTY_MESSAGES_WORTH_A_BATCH:
         return _empty(plan, checkpoint, slot, time.monotonic(), read.cut.waiting)
-    applied = GtidSet.parse(checkpoint.applied_gtids)
-    applied.add(segment.transaction for segment in segments[: read.cut.complete])
-    batch = _batch(plan, checkpoint, slot, start, until, events)
-    return replace(
-        batch,
-        after=replace(batch.after, applied_gtids=str(applied)),
-        waiting=read.cut.waiting,
-    )
+    transactions = [segment.transaction for segment in read.segments[: read.cut.complete]]
+    batch = _batch(plan, checkpoint, slot, start, until, events, transactions)
+    return replace(batch, waiting=read.cut.waiting)
+
+
+def _before(read: _Read, until: Mapping[TopicPartition, int]) -> pd.DataFrame:
+    """The events of the batch; snapshot rows behind the cut are left to the next one as well."""
+    inside = read.cut.segment_of < read.cut.complete
+    for (topic, partition), group in read.events[inside].groupby(["topic", "partition"]):
+        end = until[TopicPartition(str(topic), int(partition))]  # type: ignore[arg-type]
+        inside[group.index[group["offset"] >= end]] = False
+    return read.events[inside].reset_index(drop=True)
 
 
 def _batch(
@@ -128,18 +135,27 @@ def _batch(
     start: Mapping[TopicPartition, int],
     until: Mapping[TopicPartition, int],
     events: pd.DataFrame,
+    transactions: Iterable[str],
 ) -> Batch:
     partitions = {
         tp: replace(p, next_offset=until.get(tp, p.next_offset))
         for tp, p in checkpoint.partitions.items()
     }
+    applied = GtidSet.parse(checkpoint.applied_gtids)
+    applied.add(transactions)
+    applied.add(events["gtid"].dropna().unique())
     return Batch(
         link=plan.link,
         number=checkpoint.batch + 1,
         slot=slot,
         ranges=OffsetRanges.between(start, until),
         before=checkpoint,
-        after=replace(checkpoint, batch=checkpoint.batch + 1, partitions=partitions),
+        after=replace(
+            checkpoint,
+            batch=checkpoint.batch + 1,
+            partitions=partitions,
+            applied_gtids=str(applied),
+        ),
         frame=events,
         counts={"events": len(events)},
     )
@@ -158,12 +174,16 @@ def _read_events(
     """
     reader, carried, limits = runtime.reader, runtime.link.matches, runtime.limits
     wanted = _within(segments, limits.max_events, carried)
+    missing: Mapping[str, int] = expected_events(wanted, carried)
     limit, give_up_at = limits.max_bytes, 0.0
     reader.assign(start)
     while True:
-        _read_due(runtime, expected_events(wanted, carried), limit, wait=bool(give_up_at))
+        _read_missing(runtime, missing, limit, wait=bool(give_up_at))
+        if crash_in_view(wanted):
+            _read_past(runtime, wanted)
         events = _parse(reader)
-        cut = find_cut(wanted, events, carried, first_batch=checkpoint.batch == 0)
+        cut = _find_cut(runtime, checkpoint, wanted, events, start)
+        missing = cut.missing
         over = reader.bytes > limit
         if cut.complete == len(wanted) or (over and cut.complete):
             break
@@ -179,6 +199,28 @@ def _read_events(
     return _Read(wanted, events, positions, cut)
 
 
+def _find_cut(
+    runtime: LinkRuntime,
+    checkpoint: Checkpoint,
+    wanted: Sequence[Segment],
+    events: pd.DataFrame,
+    start: Mapping[TopicPartition, int],
+) -> Cut:
+    """The cut; a link that starts in the middle of its topics cannot verify what lies across."""
+    unverified = -1
+    if checkpoint.batch == 0 and any(start.values()):
+        first = events.groupby(["topic", "partition"], sort=False)["timestamp"].min()
+        later = [int(ms) for tp, ms in first.items() if start[TopicPartition(*tp)]]  # type: ignore[misc]
+        unverified = max(later, default=0)
+    return find_cut(
+        wanted,
+        events,
+        runtime.link.matches,
+        first_batch=checkpoint.batch == 0,
+        unverified_until_ms=unverified,
+    )
+
+
 def _within(
     segments: Sequence[Segment], max_events: int, carried: Callable[[str], bool]
 ) -> Sequence[Segment]:
@@ -192,30 +234,59 @@ def _within(
     return segments
 
 
-def _read_due(runtime: LinkRuntime, due: Mapping[str, int], limit: int, wait: bool) -> None:
-    """Reads until every table has as many events as its ENDs announce, or all ends are reached.
+def _read_missing(runtime: LinkRuntime, missing: Mapping[str, int], limit: int, wait: bool) -> None:
+    """Reads so many more events of each table, or up to the ends of its topic-partitions.
 
     `wait`: the ends were reached before, so poll once for what has come since.
     """
     reader = runtime.reader
-    due_by_topic = {runtime.link.topic_of(table): n for table, n in due.items()}
+    due = _events_by_topic(reader)
+    for table, count in missing.items():
+        topic = runtime.link.topic_of(table)
+        due[topic] = due.get(topic, 0) + count
     idle_since = time.monotonic()
     while reader.bytes <= limit:
-        have: dict[str, int] = {}
-        for tp, buffer in reader.buffers.items():
-            have[tp.topic] = have.get(tp.topic, 0) + buffer.events
+        have = _events_by_topic(reader)
         lacking = [
             tp
             for tp, buffer in reader.buffers.items()
-            if have[tp.topic] < due_by_topic.get(tp.topic, 0) and (wait or not buffer.at_end)
+            if have[tp.topic] < due[tp.topic] and (wait or not buffer.at_end)
         ]
         if not lacking:
             return
         reader.pause_others(lacking)
-        need = sum(max(0, due_by_topic[t] - have[t]) for t in {tp.topic for tp in lacking})
+        need = sum(due[topic] - have[topic] for topic in {tp.topic for tp in lacking})
         idle_since = reader.check_idle(idle_since, reader.poll(need, 0.2))
         if wait:
             return
+
+
+def _read_past(runtime: LinkRuntime, wanted: Sequence[Segment]) -> None:
+    """Reads every topic-partition to its end, or to an event of a later transaction.
+
+    Where the connector died, first copies may lie where no END announces anything.
+    """
+    reader = runtime.reader
+    names = {segment.transaction for segment in wanted}
+    idle_since = time.monotonic()
+    while reader.bytes <= runtime.limits.max_transaction_bytes:
+        open_ends = []
+        for tp, buffer in reader.buffers.items():
+            last = parse_events(tp, buffer.messages[-2:])["transaction"].dropna()
+            if not buffer.at_end and (last.empty or last.iloc[-1] in names):
+                open_ends.append(tp)
+        if not open_ends:
+            return
+        reader.pause_others(open_ends)
+        idle_since = reader.check_idle(idle_since, reader.poll(1_000, 0.2))
+    _refuse_too_large(runtime, wanted, None)
+
+
+def _events_by_topic(reader: KafkaReader) -> dict[str, int]:
+    have: dict[str, int] = {}
+    for tp, buffer in reader.buffers.items():
+        have[tp.topic] = have.get(tp.topic, 0) + buffer.events
+    return have
 
 
 def _parse(reader: KafkaReader) -> pd.DataFrame:
@@ -225,19 +296,59 @@ def _parse(reader: KafkaReader) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _refuse_too_large(runtime: LinkRuntime, wanted: Sequence[Segment], cut: Cut) -> None:
+def _refuse_too_large(runtime: LinkRuntime, wanted: Sequence[Segment], cut: Cut | None) -> None:
     if runtime.reader.bytes <= runtime.limits.max_transaction_bytes:
         return
+    first = wanted[0].transaction if wanted else "?"
     raise TerminalError(
         "transaction_too_large",
         "a source transaction does not fit into the memory limit",
         where={
             "link": runtime.link.name,
-            "transaction": cut.waiting or (wanted[0].transaction if wanted else "?"),
+            "transaction": cut.waiting if cut and cut.waiting else first,
             "limit_bytes": runtime.limits.max_transaction_bytes,
         },
         remedy="Raise batch.max_transaction_bytes on a machine with enough memory.",
     )
+
+
+def _refuse_late(runtime: LinkRuntime, checkpoint: Checkpoint, read: _Read) -> None:
+    """Stops on an event of a transaction that counted as whole without it.
+
+    It can only come where the first batch began in the middle of the topics. A copy that the
+    connector sent again is not meant: its position was passed.
+    """
+    applied = GtidSet.parse(checkpoint.applied_gtids)
+    unknown = read.events[read.cut.segment_of > len(read.segments)]
+    for event in unknown.itertuples(index=False):
+        known = checkpoint.partitions[TopicPartition(str(event.topic), int(event.partition))]  # type: ignore[arg-type]
+        here = SourcePosition(int(event.file), int(event.pos), int(event.row), int(event.half))  # type: ignore[arg-type]
+        if event.transaction in applied and (known.position is None or here > known.position):
+            raise TerminalError(
+                "late_event",
+                "an event came after its transaction had been taken as whole",
+                where={
+                    "link": runtime.link.name,
+                    "topic": event.topic,
+                    "partition": event.partition,
+                    "offset": event.offset,
+                },
+                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+            )
+
+
+def _refuse_dropped_table(runtime: LinkRuntime, plan: Plan, cut: Cut) -> None:
+    """Rows of a table that is gone would be waited for for ever; one made just now is not meant."""
+    unknown = [t for t in cut.missing if runtime.link.topic_of(t) not in plan.source_tables]
+    gone = set(unknown) - set(read_tables(runtime.source, lambda name: name in unknown))
+    if gone:
+        raise TerminalError(
+            "table_missing",
+            "rows were written to a table that does not exist at the source any more",
+            where={"link": runtime.link.name, "tables": ",".join(sorted(gone))},
+            remedy="Leave the table out (`!schema.table` among the pair's `tables`), or make it "
+            "again at both sites.",
+        )
 
 
 def _refuse_missing_metadata(runtime: LinkRuntime, events: pd.DataFrame) -> None:
@@ -273,4 +384,4 @@ def _up_to_high_watermark(
     buffers = runtime.reader.read_to_end(start, until, runtime.limits.max_events)
     events = _parse(runtime.reader)
     reached = {tp: buffer.position for tp, buffer in buffers.items()}
-    return _batch(plan, checkpoint, slot, start, reached, events)
+    return _batch(plan, checkpoint, slot, start, reached, events, ())

@@ -30,7 +30,8 @@ def normalize(runtime: LinkRuntime, _plan: Plan, batch: Batch) -> Batch:
     marked = marks.recognise(kept, runtime.link.all_mark_domains)
     partitions = dict(batch.after.partitions)
     for tp, (position, ts_ms) in furthest_positions(kept).items():
-        partitions[tp] = replace(partitions[tp], position=position, ts_ms=ts_ms)
+        newest = max(partitions[tp].ts_ms, ts_ms)
+        partitions[tp] = replace(partitions[tp], position=position, ts_ms=newest)
     counts = {
         "events": len(batch.frame),
         "duplicates": len(events) - len(kept),

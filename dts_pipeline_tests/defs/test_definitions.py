@@ -30,8 +30,14 @@ def definitions() -> dg.Definitions:
 
 def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    assert sorted(repository.job_names) == ["__ASSET_JOB", "sync_a_to_b", "sync_b_to_a"]
+    assert sorted(repository.job_names) == [
+        "__ASSET_JOB",
+        "prune_runs",
+        "sync_a_to_b",
+        "sync_b_to_a",
+    ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
+        "prune_runs_schedule",
         "sync_a_to_b_schedule",
         "sync_b_to_a_schedule",
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from dts_pipeline.config import Config, parse_config
 from dts_pipeline.defs.build import build_definitions
-from dts_pipeline.defs.failures import RETRY_WAITS, error_of
+from dts_pipeline.defs.failures import error_of
 from dts_pipeline.defs.keys import LANE_TAG, PROCESS_TAG, checkpoint_key
 from dts_pipeline.defs.run import run_link_in_process
 from dts_pipeline.errors import ConfigError, PoisonError, TerminalError, TransientError
@@ -189,12 +189,6 @@ def test_later_slots_read_nothing_after_a_failure(
     assert [call for call in fake.calls if call.startswith("pull")] == ["pull 0"]
 
 
-@pytest.fixture
-def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dts_pipeline.defs.failures.RETRY_WAITS", (0.01, 0.01, 0.01))
-
-
-@pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("stage", ["plan_ranges", "pull 0"])
 def test_transient_errors_of_reading_stages_are_repeated(
     config: Config, instance: dg.DagsterInstance, stage: str
@@ -207,7 +201,6 @@ def test_transient_errors_of_reading_stages_are_repeated(
     assert fake.ledger == [3]
 
 
-@pytest.mark.usefixtures("no_waits")
 def test_a_transient_error_that_stays_fails_with_its_own_words(
     config: Config, instance: dg.DagsterInstance
 ) -> None:
@@ -215,7 +208,7 @@ def test_a_transient_error_that_stays_fails_with_its_own_words(
     fake = FakeStages(sizes=[3], errors={"pull 0": away})
     result = run(config, fake, instance)
     assert steps(result, "STEP_FAILURE") == ["pull[slot_000]"]
-    assert fake.calls.count("pull 0") == 1 + len(RETRY_WAITS)
+    assert fake.calls.count("pull 0") == 1 + 3
     [failure] = [event for event in result.all_events if event.is_step_failure]
     error = error_of(failure)
     assert isinstance(error, TransientError)
