@@ -126,7 +126,14 @@ def test_secrets_are_named_not_shown(
         assert value not in shown
 
 
-LINK = Link("a_to_b", "a", "b", ("shop.orders", "shop.*", "crm.c?_*"), "pre", MarkKind.ORIGIN, "p")
+LINK = Link(
+    name="a_to_b",
+    source="a",
+    target="b",
+    tables=("shop.orders", "shop.*", "crm.c?_*"),
+    source_prefix="pre",
+    mark=MarkKind.ORIGIN,
+)
 
 
 @pytest.mark.parametrize(

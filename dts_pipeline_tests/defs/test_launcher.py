@@ -52,8 +52,9 @@ def health(instance: dg.DagsterInstance, started: float, **tags: str) -> WorkerS
     stored = instance.add_run(run)
     event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "sync_a_to_b")
     instance.report_dagster_event(event, stored.run_id, timestamp=started)
-    launcher = instance.run_launcher
-    return launcher.check_run_worker_health(instance.get_run_by_id(stored.run_id)).status
+    started_run = instance.get_run_by_id(stored.run_id)
+    assert started_run is not None
+    return instance.run_launcher.check_run_worker_health(started_run).status
 
 
 def test_a_living_process_is_not_gone(other: tuple[subprocess.Popen[str], str]) -> None:

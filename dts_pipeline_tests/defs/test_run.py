@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._serdes import serialize_value
 
 from dts_pipeline.config import Config, parse_config
 from dts_pipeline.defs.build import build_definitions
@@ -45,10 +47,7 @@ def steps(result: dg.ExecuteInProcessResult, kind: str) -> list[str]:
 
 
 def whole_log(instance: dg.DagsterInstance, run_id: str) -> str:
-    return "\n".join(
-        f"{record.to_json()}" if hasattr(record, "to_json") else repr(record)
-        for record in instance.all_logs(run_id)
-    )
+    return "\n".join(serialize_value(entry) for entry in instance.all_logs(run_id))
 
 
 def test_a_batch_is_finished_before_the_next_is_pulled(
@@ -193,8 +192,10 @@ def test_later_slots_read_nothing_after_a_failure(
 def test_transient_errors_of_reading_stages_are_repeated(
     config: Config, instance: dg.DagsterInstance, stage: str
 ) -> None:
-    away = [TransientError("broker_away", "the broker does not answer") for _ in range(3)]
-    fake = FakeStages(sizes=[3], errors={stage: list(away)})
+    away: list[Exception] = [
+        TransientError("broker_away", "the broker does not answer") for _ in range(3)
+    ]
+    fake = FakeStages(sizes=[3], errors={stage: away})
     result = run(config, fake, instance)
     assert result.success
     assert len(steps(result, "STEP_UP_FOR_RETRY")) == 3
@@ -204,7 +205,9 @@ def test_transient_errors_of_reading_stages_are_repeated(
 def test_a_transient_error_that_stays_fails_with_its_own_words(
     config: Config, instance: dg.DagsterInstance
 ) -> None:
-    away = [TransientError("broker_away", "the broker does not answer") for _ in range(9)]
+    away: list[Exception] = [
+        TransientError("broker_away", "the broker does not answer") for _ in range(9)
+    ]
     fake = FakeStages(sizes=[3], errors={"pull 0": away})
     result = run(config, fake, instance)
     assert steps(result, "STEP_FAILURE") == ["pull[slot_000]"]
@@ -340,6 +343,6 @@ class TestRunLinkInProcess:
 
 def _materialized(
     result: dg.ExecuteInProcessResult, key: dg.AssetKey
-) -> dict[str, dg.MetadataValue[object]]:
+) -> dict[str, dg.MetadataValue[Any]]:
     [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == key]
     return dict(event.materialization.metadata)
