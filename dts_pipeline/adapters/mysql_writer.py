@@ -24,6 +24,7 @@ from dts_pipeline.core.conflicts import Kind, Meeting, Winner, kind_of, source_w
 from dts_pipeline.core.decode import ValueModes
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark
+from dts_pipeline.core.points import Point, reached
 from dts_pipeline.core.schema import Dialect, Table
 from dts_pipeline.core.statements import LEDGER_SCHEMA, TableStatements
 from dts_pipeline.errors import TerminalError, TransientError
@@ -120,6 +121,7 @@ class BatchWriter:
             connection.commit()
             self._refuse_used_number(cursor, request)
             connection.commit()
+            reached(Point.STAGED)
             with _marked(cursor, request.mark):
                 result = self._transaction(connection, cursor, request, staged)
             for table in staged:
@@ -180,6 +182,7 @@ class BatchWriter:
             source = request.source_tables[str(name)]
             table = StagedTable(statements, source, group.reset_index(drop=True))
             fill(cursor, table, request.modes, request.link.detect)
+            reached(Point.STAGING)
             staged.append(table)
         return staged
 
@@ -200,6 +203,7 @@ class BatchWriter:
             if not self._fence(cursor, request):
                 connection.rollback()
                 return self._not_ours(request)
+            reached(Point.FENCED)
             records = list(_superseded(request))
             for table in staged:
                 records += self._classify(cursor, request, table)
@@ -208,11 +212,13 @@ class BatchWriter:
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
             self._batch_row(cursor, request, staged)
+            reached(Point.WRITTEN)
             connection.commit()
         except BaseException:
             with contextlib.suppress(pymysql.MySQLError, OSError):
                 connection.rollback()
             raise
+        reached(Point.COMMITTED)
         return ApplyResult("applied", {t.table.full_name: t.counts for t in staged})
 
     def _fence(self, cursor: Cursor, request: ApplyRequest) -> bool:

@@ -41,7 +41,9 @@ class Output:
         for row in rows:
             # Text: a server's words must not be read as markup.
             table.add_row(*(Text(_cell(value)) for value in row))
-        Console().print(table)
+        console = Console()
+        # A pipe has no width: nothing is folded there, so that lines can be searched.
+        console.print(table, width=None if console.is_terminal else 10_000)
 
     def error(self, error: DtsError) -> None:
         """An error as one block on stderr, or with `--json` as an object on stdout."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -34,7 +34,8 @@ def shown(link: str) -> Iterator[Stages]:
 
 
 def _real() -> Stages:
-    return Stages(**{stage.name: getattr(real, stage.name) for stage in fields(Stages)})
+    names = [field.name for field in fields(Stages) if field.default is MISSING]
+    return Stages(**{name: getattr(real, name) for name in names})
 
 
 class _Bar:

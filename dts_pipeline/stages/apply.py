@@ -8,6 +8,7 @@ from dataclasses import replace
 from dts_pipeline.adapters.mysql_writer import ApplyRequest
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
 from dts_pipeline.core.marks import Mark, mark_uuid
+from dts_pipeline.core.points import Point, reached
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -31,6 +32,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
     )
     result = runtime.writer.apply(request)
+    reached(Point.APPLIED)
     return _applied(batch, result.outcome, {t: dict(c) for t, c in result.tables.items()}, began)
 
 

@@ -13,6 +13,7 @@ from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Batch, Checkpoint, Plan, SourcePosition
 from dts_pipeline.core.envelope import parse_events, parse_transaction_messages
 from dts_pipeline.core.gtids import GtidSet
+from dts_pipeline.core.points import Point, reached
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.core.transactions import (
     Cut,
@@ -58,6 +59,7 @@ def pull(runtime: LinkRuntime, plan: Plan, slot: int) -> Batch | None:
         return None if slot > 0 else _empty(plan, checkpoint, slot, began)
     if batch.is_empty and slot > 0:
         return None
+    reached(Point.PULLED)
     return replace(batch, seconds={"pull": time.monotonic() - began})
 
 

@@ -1,0 +1,44 @@
+"""Fixtures: real servers, started once a session and only when a test asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.stacks import Stack, running_stack
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture(scope="session")
+def stack_mariadb() -> Iterator[Stack]:
+    """Two MariaDB servers, marks by origin."""
+    with running_stack("mariadb", "origin") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack_mariadb_comment() -> Iterator[Stack]:
+    """Two MariaDB servers, marks by comment."""
+    with running_stack("mariadb", "comment") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack_mysql() -> Iterator[Stack]:
+    """Two MySQL servers, marks by origin."""
+    with running_stack("mysql", "origin") as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_rig(stack_mariadb: Stack, tmp_path: Path) -> MakeRig:
+    """Makes a pair of its own on the MariaDB stack: `make_rig("name", "CREATE TABLE …")`."""
+
+    def make(name: str, *ddl: str, **settings: object) -> Rig:
+        return Rig(stack_mariadb, name, tmp_path, **settings).create(*ddl)  # type: ignore[arg-type]
+
+    return make
