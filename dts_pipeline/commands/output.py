@@ -42,8 +42,9 @@ class Output:
             # Text: a server's words must not be read as markup.
             table.add_row(*(Text(_cell(value)) for value in row))
         console = Console()
-        # A pipe has no width: nothing is folded there, so that lines can be searched.
-        console.print(table, width=None if console.is_terminal else 10_000)
+        if not console.is_terminal:
+            console.width = 10_000  # nothing is folded in a pipe: lines can be searched
+        console.print(table)
 
     def error(self, error: DtsError) -> None:
         """An error as one block on stderr, or with `--json` as an object on stdout."""
