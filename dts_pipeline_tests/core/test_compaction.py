@@ -83,9 +83,6 @@ def test_a_delete_after_a_snapshot_row_stays_a_delete() -> None:
     assert [(key, after) for key, _, after in found] == [(b'{"id":1}', None)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: before is None as well, so apply cannot tell which row is to go"
-)
 def test_a_delete_after_a_snapshot_row_knows_the_row_that_is_to_go() -> None:
     assert reduced([snapshot(1, "a"), update(1, "a", "b"), delete(1, "b")])[0] == [
         change(1, "b", None)

@@ -50,7 +50,7 @@ def dropped(
 def again(events: Sequence[ChangeEvent], offset: int, **fields: Any) -> list[ChangeEvent]:
     """The same events sent once more: positions kept, offsets new, total_order from 1 again."""
     return [
-        replace(e, **({"offset": offset + i, "run": NEW_RUN, "total_order": i + 1} | fields))
+        replace(e, **{"offset": offset + i, "run": NEW_RUN, "total_order": i + 1, **fields})
         for i, e in enumerate(events)
     ]
 
@@ -244,11 +244,6 @@ def test_two_events_of_one_run_at_one_position_stop_the_link() -> None:
     assert stopped([one, two]).code == "source_position_ambiguous"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: without transaction metadata total_order is 0 everywhere, so a row of another "
-    "key is dropped as a copy; key and op of a copy must be those of the first one",
-)
 def test_two_keys_at_one_position_stop_a_link_without_transaction_metadata_too() -> None:
     one = insert(1, "v", run=OLD_RUN, pos=100)
     two = replace(one, key=2, after=builders.row(2, "v"), offset=1)
@@ -256,11 +251,6 @@ def test_two_keys_at_one_position_stop_a_link_without_transaction_metadata_too()
     assert stopped([one, two]).code == "source_position_ambiguous"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="bug: _refuse_doubtful reindexes by position, and snapshot rows share theirs",
-)
 def test_copies_beside_snapshot_rows_of_one_position_are_dropped() -> None:
     first = three()
     rows = [builders.snapshot(i, "v", offset=3 + i, pos=500) for i in range(2)]
@@ -268,11 +258,6 @@ def test_copies_beside_snapshot_rows_of_one_position_are_dropped() -> None:
     assert dropped([*first, *rows, *again(first, 5)])["offset"].tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TerminalError,
-    reason="bug: the checkpoint keeps the last event's commit time instead of the latest one",
-)
 def test_copies_are_known_although_commit_times_do_not_grow_with_positions() -> None:
     """A row's time is that of its statement; a long transaction is logged after shorter ones."""
     short = replace(insert(1, "v", gtid=gtid(1), ts_ms=T0 + 40_000), pos=100)
