@@ -97,6 +97,47 @@ class ConnectApi:
             for name, entry in sorted(answer.items())
         }
 
+    def running_of(self, topic_prefix: str) -> RegisteredConnector:
+        """The connector that writes under a topic prefix.
+
+        Raises TerminalError `connector_missing`, `connector_failed` or `connector_stopped`.
+        """
+        found = [
+            connector
+            for connector in self.connectors().values()
+            if connector.settings.get("topic.prefix") == topic_prefix
+        ]
+        if not found:
+            raise TerminalError(
+                "connector_missing",
+                "no connector writes under the site's topic prefix",
+                where={"connect": self._url, "topic_prefix": topic_prefix},
+                remedy="Register it: `dts connectors --register`.",
+            )
+        connector = found[0]
+        if connector.status.is_failed:
+            raise failure(connector.name, connector.status, self._url)
+        if connector.status.state in ("PAUSED", "STOPPED"):
+            raise TerminalError(
+                "connector_stopped",
+                "somebody has paused or stopped the connector",
+                where={
+                    "connect": self._url,
+                    "connector": connector.name,
+                    "state": connector.status.state,
+                },
+                remedy=f"PUT {self._url}/connectors/{_path(connector.name)}/resume starts it "
+                "again.",
+            )
+        if not connector.status.is_running:
+            raise TransientError(
+                "connector_starting",
+                "the connector does not run yet",
+                where={"connect": self._url, "connector": connector.name},
+                remedy="It is tried again by itself.",
+            )
+        return connector
+
     def put(self, name: str, settings: Mapping[str, str]) -> None:
         """Registers a connector, or changes one; the same settings again restart its task."""
         self._ask("PUT", f"/connectors/{_path(name)}/config", json=dict(settings), connector=name)
@@ -139,6 +180,12 @@ class ConnectApi:
         """Raises TerminalError `connector_failed` if the connector or a task has given up."""
         status = self.status(name)
         if status.is_failed:
+            raise failure(name, status, self._url)
+
+    def raise_unless_running(self, name: str) -> None:
+        """Raises TerminalError `connector_failed` unless the connector and all its tasks run."""
+        status = self.status(name)
+        if not status.is_running:
             raise failure(name, status, self._url)
 
     def _status_or_none(self, name: str) -> ConnectorStatus | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import text
 
@@ -15,12 +16,14 @@ from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.sites import kafka_properties
 from dts_pipeline.config import Config, secret_value
 from dts_pipeline.core.connector_config import (
+    HISTORY_TOPIC,
     MAX_MESSAGE_BYTES,
     WATERMARK_TABLE,
     CaptureSite,
     ConnectorSpec,
     connector_spec,
     java_client,
+    next_history_topic,
 )
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.errors import TerminalError
@@ -68,6 +71,8 @@ def register_connectors(
     A watermark written at the source must arrive in Kafka: "RUNNING" alone comes before the
     connector has taken its position in the binlog, and what is written until then is not captured.
     The ledger must be there (`dts init`). Doing it again changes nothing but restarts the task.
+    With other tables than before, the connector must run when this is called, and no table's
+    definition may change meanwhile.
 
     Raises TerminalError `connect_not_configured`, `ledger_missing`, `connector_prefix_taken`,
     `connector_failed`, `connector_silent`, and what the clients raise.
@@ -88,10 +93,37 @@ def register_connectors(
             _refuse_second_writer(connect, spec.name, prefix)
             topics = (f"{prefix}.transaction", f"{prefix}.{WATERMARK_TABLE}")
             kafka.create(topics, _TOPIC_CONFIG)
-            connect.put(spec.name, spec.settings)
-            connect.wait_until_running(spec.name, seconds)
-            wait_until_capturing(connect, kafka, databases[site], spec.name, topics[1], seconds)
+            capturing = partial(
+                wait_until_capturing, connect, kafka, databases[site], spec.name, topics[1], seconds
+            )
+            for settings in _steps(connect, spec, capturing):
+                connect.put(spec.name, settings)
+                connect.wait_until_running(spec.name, seconds)
+                # A new history tells that the task of before has ended: it cannot send the row
+                # that shall prove the new one.
+                _wait_until_written(connect, kafka, spec.name, settings[HISTORY_TOPIC], seconds)
+                capturing()
             yield Registered(site, spec.name, topics, time.monotonic() - began)
+
+
+def _steps(
+    connect: ConnectApi, spec: ConnectorSpec, capturing: Callable[[], None]
+) -> list[Mapping[str, str]]:
+    """The settings to give to the connector, one after the other."""
+    known = connect.connectors().get(spec.name)
+    if known is None:
+        return [spec.settings]
+    history = known.settings.get(HISTORY_TOPIC, spec.settings[HISTORY_TOPIC])
+    if known.settings.get("table.include.list") == spec.settings["table.include.list"]:
+        return [{**spec.settings, HISTORY_TOPIC: history}]
+    # The schema history holds only tables that the connector's account could see when it was
+    # made; the connector fails on rows of others. So it is read anew into another topic, which is
+    # right only for a connector that has just caught up: the tables then are as its position
+    # needs them.
+    connect.raise_unless_running(spec.name)
+    capturing()
+    fresh = {**spec.settings, HISTORY_TOPIC: next_history_topic(history)}
+    return [{**fresh, "snapshot.mode": "recovery"}, fresh]
 
 
 def wait_until_capturing(
@@ -123,6 +155,22 @@ def wait_until_capturing(
         remedy="Is database.hostname the same server as the site's host, is dts.watermark in "
         "table.include.list, is log_bin on? Connect's log may say more.",
     )
+
+
+def _wait_until_written(
+    connect: ConnectApi, kafka: KafkaAdmin, connector: str, topic: str, seconds: float
+) -> None:
+    began = time.monotonic()
+    while kafka.end_offset(topic) == 0:
+        connect.raise_if_failed(connector)
+        if time.monotonic() - began > seconds:
+            raise TerminalError(
+                "connector_silent",
+                "the connector runs, but does not write its schema history",
+                where={"connector": connector, "topic": topic},
+                remedy="Connect's log says what it waits for: often a lock at the source.",
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _refuse_second_writer(connect: ConnectApi, name: str, prefix: str) -> None:

@@ -17,6 +17,7 @@ CONNECTOR_CLASSES = {
     Dialect.MARIADB: "io.debezium.connector.mariadb.MariaDbConnector",
 }
 JSON_CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
+HISTORY_TOPIC = "schema.history.internal.kafka.topic"
 WATERMARK_TABLE = f"{LEDGER_SCHEMA}.watermark"
 # Below the producer's default buffer of 32 MiB; the topic gets the same limit, so that the
 # broker's own (1 MiB by default) does not refuse what the producer may send.
@@ -102,7 +103,7 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         "database.ssl.mode": _SSL_MODES[site.dialect, site.tls],
         "table.include.list": ",".join(include_list([p for link in links for p in link.tables])),
         "include.query": str(any(link.mark is MarkKind.COMMENT for link in links)).lower(),
-        "schema.history.internal.kafka.topic": f"{site.topic_prefix}.schema-history",
+        HISTORY_TOPIC: f"{site.topic_prefix}.schema-history",
         **_history_client(site.kafka),
         **_FIXED,
     }
@@ -113,6 +114,12 @@ def replica_id(name: str, site: CaptureSite) -> int:
     """The id under which the connector reads the binlog, stable and unlikely to meet another's."""
     seed = f"{name}|{site.topic_prefix}|{site.kafka.get('bootstrap.servers', '')}"
     return 1_000_000_000 + int(hashlib.sha256(seed.encode()).hexdigest(), 16) % 1_000_000_000
+
+
+def next_history_topic(topic: str) -> str:
+    """The name for a schema history that is read anew: `x`, `x-2`, `x-3` …"""
+    match = re.fullmatch(r"(.+)-(\d+)", topic)
+    return f"{match[1]}-{int(match[2]) + 1}" if match else f"{topic}-2"
 
 
 def include_list(patterns: Sequence[str]) -> list[str]:

@@ -12,6 +12,8 @@ from dts_pipeline.core.connector_config import (
     connector_spec,
     include_list,
     is_captured,
+    java_client,
+    next_history_topic,
     replica_id,
 )
 from dts_pipeline.core.links import Link, MarkKind
@@ -161,3 +163,35 @@ def test_include_lists_of_other_makes_are_understood() -> None:
 def test_every_expression_is_free_of_commas() -> None:
     assert not any("," in e for e in include_list(["a,b.c", "x[,].y"]))
     assert all(re.compile(e) for e in include_list(["a,b.c", "x[,].y"]))
+
+
+def test_a_schema_history_that_is_read_anew_gets_the_next_name() -> None:
+    assert next_history_topic("a.schema-history") == "a.schema-history-2"
+    assert next_history_topic("a.schema-history-9") == "a.schema-history-10"
+
+
+def test_librdkafkas_properties_as_javas() -> None:
+    given = {
+        "bootstrap.servers": "kafka:9092",
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanisms": "SCRAM-SHA-512",
+        "sasl.username": "dts",
+        "sasl.password": 'a"b',
+        "ssl.ca.location": "/ca.pem",
+        "fetch.wait.max.ms": "10",
+    }
+    assert java_client(given) == {
+        "bootstrap.servers": "kafka:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
+        'username="dts" password="a\\"b";',
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": "/ca.pem",
+    }
+    assert java_client({"bootstrap.servers": "k:1"}) == {"bootstrap.servers": "k:1"}
+
+
+def test_every_mechanism_has_its_login_module() -> None:
+    plain = java_client({"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p"})
+    assert "plain.PlainLoginModule" in plain["sasl.jaas.config"]

@@ -33,6 +33,7 @@ class GuardedPair:
 
     stack: Stack
     name: str = field(default_factory=lambda: f"pf{time.time_ns() // 10**6 % 46656**2:x}")
+    other: Mapping[str, Any] | None = None
 
     @property
     def sites(self) -> dict[str, str]:
@@ -41,6 +42,8 @@ class GuardedPair:
 
     def document(self) -> dict[str, Any]:
         """dts.yaml, for tests to change."""
+        if self.other is not None:
+            return dict(self.other)
         account = {"user": f"{self.name}d", "password": "${GUARDED_DTS}"}
         connector = {"user": f"{self.name}c", "password": "${GUARDED_CONNECTOR}"}
         return {
@@ -66,6 +69,10 @@ class GuardedPair:
                 }
             },
         }
+
+    def changed(self, document: Mapping[str, Any]) -> GuardedPair:
+        """The same pair under another dts.yaml."""
+        return GuardedPair(self.stack, self.name, document)
 
     def config(self, document: Mapping[str, Any] | None = None) -> Config:
         return parse_config(yaml.safe_dump(document or self.document()))

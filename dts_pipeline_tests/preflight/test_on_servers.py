@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.preflight import Severity
 from dts_pipeline_tests.preflight.guarded_pair import ITEM, SECRETS, GuardedPair, wait_for
@@ -298,6 +299,51 @@ def test_a_connector_that_is_stopped_failed_or_missing(pair: GuardedPair) -> Non
     wait_for(lambda: pair.problems() == {("connector_missing", "error")}, 30)
     assert len(pair.register()) == 2
     wait_for(lambda: pair.problems() == set(), 20)
+
+
+def test_tables_that_were_there_before_join_a_running_connector(pair: GuardedPair) -> None:
+    schema = f"{pair.name}x"
+    document = pair.document()
+    document["pairs"]["pair"]["tables"].append(f"{schema}.*")
+    widened = pair.changed(document)
+    pair.both(f"CREATE DATABASE {schema}", f"CREATE TABLE {schema}.late (id INT PRIMARY KEY)")
+    for account, rights in (("d", "SELECT, INSERT, UPDATE, DELETE"), ("c", "SELECT")):
+        pair.both(f"GRANT {rights} ON {schema}.* TO '{pair.name}{account}'@'%'")
+    try:
+        assert widened.problems() == {("table_not_captured", "error")}
+        widened.register()
+        assert widened.problems() == set()
+        pair.both(f"INSERT INTO {schema}.late VALUES (1)")
+        admin = KafkaAdmin({"bootstrap.servers": pair.stack.kafka})
+        for site in pair.sites:
+            wait_for(lambda site=site: admin.end_offset(f"{site}.{schema}.late") == 1)
+        widened.register()
+        assert widened.problems() == set()
+    finally:
+        pair.both(f"DROP DATABASE {schema}")
+        pair.register()
+
+
+def test_another_reader_of_the_binlog_may_be_a_replica(pair: GuardedPair) -> None:
+    if is_mysql(pair):
+        pytest.skip("MySQL's replicas keep the order of commits")
+    url = f"{pair.stack.connect}/connectors"
+    name = f"{pair.name}r"
+    settings = httpx.get(f"{url}/dts-{pair.name}a/config").json()
+    settings |= {
+        "name": name,
+        "topic.prefix": name,
+        "database.server.id": "77",
+        "database.user": "debezium",
+        "database.password": pair.stack.env["DTS_A_CONNECTOR_PASSWORD"],
+        "schema.history.internal.kafka.topic": f"{name}.schema-history",
+    }
+    httpx.put(f"{url}/{name}/config", json=settings).raise_for_status()
+    try:
+        wait_for(lambda: pair.problems() == {("replicas_attached", "warning")}, 30)
+    finally:
+        httpx.delete(f"{url}/{name}").raise_for_status()
+    wait_for(lambda: pair.problems() == set())
 
 
 def test_a_second_connector_under_the_same_prefix_is_refused(pair: GuardedPair) -> None:
