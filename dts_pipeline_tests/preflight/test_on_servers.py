@@ -343,7 +343,12 @@ def test_another_reader_of_the_binlog_may_be_a_replica(pair: GuardedPair) -> Non
         wait_for(lambda: pair.problems() == {("replicas_attached", "warning")}, 30)
     finally:
         httpx.delete(f"{url}/{name}").raise_for_status()
-    wait_for(lambda: pair.problems() == set())
+
+    def gone() -> bool:
+        pair.admin("a", "FLUSH BINARY LOGS")  # a server notices that a reader left when it sends
+        return pair.problems() == set()
+
+    wait_for(gone)
 
 
 def test_a_second_connector_under_the_same_prefix_is_refused(pair: GuardedPair) -> None:
