@@ -1,0 +1,72 @@
+"""Evidence that a link applied everything, in order, exactly once.
+
+The ledger's batches join without a gap or an overlap from an earlier checkpoint to the present
+one; the present one stands at the ends of the topics; and the target's own binlog, as its
+connector sent it, holds each marked row change as often as it was due.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pandas as pd
+
+from dts_pipeline.adapters.kafka_reader import KafkaReader
+from dts_pipeline.core.batches import Checkpoint
+from dts_pipeline.core.envelope import parse_events
+from dts_pipeline.core.marks import recognise
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline_tests.integration.rig import Rig
+
+Writes = Counter[tuple[int, str]]
+"""How often a row, by the number in its key, was written by which operation: c, u or d."""
+
+
+def assert_unbroken(rig: Rig, link: str, since: Checkpoint) -> None:
+    """Every batch after `since` goes on where the one before it ended; the last is the checkpoint."""
+    now = rig.checkpoint(link)
+    rows = rig.database(rig.links[link].target).query(
+        "SELECT batch, from_offsets, until_offsets FROM dts.batch "
+        "WHERE link = :link AND generation = :g AND batch > :since ORDER BY batch",
+        {"link": link, "g": now.generation, "since": since.batch},
+    )
+    assert [row[0] for row in rows] == list(range(since.batch + 1, now.batch + 1))
+    ends = [json.loads(row[2]) for row in rows]
+    assert [json.loads(row[1]) for row in rows] == [json.loads(since.offsets_json()), *ends][:-1]
+    assert [json.loads(since.offsets_json()), *ends][-1] == json.loads(now.offsets_json())
+
+
+def assert_at_the_ends(rig: Rig, link: str) -> None:
+    """The checkpoint's next offsets are the ends of the tables' topics."""
+    partitions = rig.checkpoint(link).partitions
+    tables = [tp for tp in partitions if tp.topic != rig.links[link].transaction_topic]
+    assert tables
+    reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
+    offsets = reader.offsets(tables)
+    reader.close()
+    assert {tp: partitions[tp].next_offset for tp in tables} == {
+        tp: high for tp, (_, high) in offsets.items()
+    }
+
+
+def marked_writes(rig: Rig, side: str, table: str) -> Writes:
+    """What the pipeline wrote into a table of a side, all that its connector has sent so far."""
+    events = _events(rig, side, table)
+    ours = events[recognise(events, rig.links[rig.forth].all_mark_domains)]
+    keys = [next(iter(_payload(key).values())) for key in ours["key"]]
+    return Counter(zip(keys, ours["op"], strict=True))
+
+
+def _events(rig: Rig, side: str, table: str) -> pd.DataFrame:
+    topic = TopicPartition(f"{rig.sites['ab'.index(side)]}.{rig.name}.{table}", 0)
+    reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
+    low, high = reader.offsets([topic])[topic]
+    buffer = reader.read_to_end({topic: low}, {topic: high}, 10_000_000)[topic]
+    reader.close()
+    return parse_events(topic, buffer.messages)
+
+
+def _payload(key: bytes) -> dict[str, int]:
+    found: dict[str, int] = json.loads(key)
+    return found

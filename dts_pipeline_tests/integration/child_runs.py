@@ -1,0 +1,117 @@
+"""Runs of a link in processes of their own, which stop or die where the test orders it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from dts_pipeline.core import points
+from dts_pipeline.core.points import Point
+from dts_pipeline.errors import DtsError
+from dts_pipeline_tests.integration.faults import Faults
+from dts_pipeline_tests.integration.rig import Rig, wait_for
+
+# A child is a fork of a process that has imported everything and done nothing: it starts at once,
+# and there are no threads of Kafka's client in it.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its error's code, or the batches it applied and its counts."""
+
+    code: str | None
+    batches: int = 0
+    counts: Mapping[str, int] | None = None
+
+    @property
+    def said(self) -> str:
+        """`applied`, what the run says in the place of that, or the code of its error."""
+        if self.code:
+            return self.code
+        if self.batches:
+            return "applied"
+        others = ("already_applied", "paused", "empty")
+        return next(name for name in others if (self.counts or {}).get(name))
+
+
+class ChildRun:
+    """One run of a link by its stages, started at once; `folder` takes its orders."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        link: str,
+        folder: Path,
+        orders: Mapping[Point, signal.Signals] | None = None,
+    ) -> None:
+        self._link = link
+        folder.mkdir(parents=True, exist_ok=True)
+        self._faults = Faults(folder)
+        for point, number in (orders or {}).items():
+            self._faults.order(link, point, number)
+        self._answer, theirs = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(
+            target=_run, args=(rig, link, self._faults, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def wait_stopped(self, point: Point) -> None:
+        """Waits until the process stands still at the point."""
+        wait_for(lambda: self._faults.struck(self._link, point) is not None, _SECONDS)
+        wait_for(lambda: _state(self._pid) == "T", _SECONDS)
+
+    def go_on(self) -> None:
+        """Lets the stopped process go on."""
+        os.kill(self._pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends the process as `kill -9` does."""
+        self._process.kill()
+        self._process.join(_SECONDS)
+
+    @cached_property
+    def exit_code(self) -> int:
+        """Waits for the end; minus the signal's number if one killed it."""
+        self._process.join(_SECONDS)
+        code = self._process.exitcode
+        assert code is not None, "the run did not end in time"
+        return code
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """Waits for the end of a run that nobody killed."""
+        assert self._answer.poll(_SECONDS), "the run did not end in time"
+        outcome: Outcome = self._answer.recv()
+        assert self.exit_code == 0
+        return outcome
+
+    @property
+    def _pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+
+def _run(rig: Rig, link: str, faults: Faults, answer: Connection[Any, Any]) -> None:
+    points.install(lambda point: faults.meet(link, point))
+    try:
+        summary = rig.run(link)
+    except DtsError as error:
+        answer.send(Outcome(error.code))
+    else:
+        answer.send(Outcome(None, summary.batches, dict(summary.counts)))
+
+
+def _state(pid: int) -> str:
+    """The process's state as proc(5) names it; T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
