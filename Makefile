@@ -53,7 +53,7 @@ types: $(VENV) ## mypy, strict
 	cd deploy/demo && ../../$(BIN)/mypy --strict .
 
 clean: ## end the stacks in .local and remove everything that was made here
-	@for made in .local/*/stack.json; do \
+	@for made in .local/*/stack.json .local/*/*/stack.json; do \
 	  if [[ -e $$made ]]; then python3 deploy/local/stack down --purge --dir "$$(dirname "$$made")"; fi; \
 	done
 	rm -rf .venv .local build dist *.egg-info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -63,7 +64,7 @@ class Setting:
         self.children.end_orphans(f"DAGSTER_HOME={self.home}")
         if self.place.exists():
             self._stack("down", "--purge")
-        self.children.end_orphans(f"DAGSTER_HOME={self.home}")
+        self._forget_place()
 
     def connect(self, site: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
         """A connection of the shop's application; autocommit is off."""
@@ -123,10 +124,17 @@ class Setting:
         """Removes what an earlier demo left behind, if it was killed."""
         if self.place.exists():
             self._stack("down", "--purge")
-        place = self.place
+        self._forget_place()
         shutil.rmtree(self.folder)
         self.home.mkdir(parents=True)
-        (self.folder / "place").write_text(str(place))
+
+    def _forget_place(self) -> None:
+        """Removes what was made elsewhere for the stack, if it is empty by now."""
+        if self.place.parent != self.folder:
+            with contextlib.suppress(OSError):
+                self.place.parent.rmdir()
+        (self.folder / "place").unlink(missing_ok=True)
+        del self.place
 
     def _stack(self, command: str, *arguments: str) -> str:
         argv = [sys.executable, str(self.root / "deploy/local/stack"), command, *arguments]
