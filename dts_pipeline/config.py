@@ -332,7 +332,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is written twice", key_node.start_mark
@@ -374,7 +374,7 @@ _MISSING = {
 
 def _extra_problems(data: dict[str, Any]) -> list[tuple[str, str]]:
     """Rules on the Kafka section; checked on the raw data, so that they join the other mistakes."""
-    problems = []
+    problems: list[tuple[str, str]] = []
     kafka = data.get("kafka")
     if not isinstance(kafka, dict):
         return problems
@@ -443,7 +443,7 @@ def _policy_problems(
         (f"{path}.conflicts.tables.{table}.policy", entry.policy)
         for table, entry in conflicts.tables.items()
     ]
-    problems = []
+    problems: list[tuple[str, str]] = []
     for where, policy in policies:
         if isinstance(policy, SitePolicy) and policy.site not in sites:
             problems.append((f"{where}.site", f"must be one of {', '.join(sorted(sites))}"))

@@ -45,7 +45,7 @@ class DtsError(Exception):
 
 
 class TransientError(DtsError):
-    """Worth repeating as it is: a deadlock, a lock wait, a lost connection, a broker that is away."""
+    """Worth repeating as it is: a deadlock, a lost connection, a broker that is away."""
 
 
 class TerminalError(DtsError):

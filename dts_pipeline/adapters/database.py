@@ -12,26 +12,30 @@ import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
+_AGAIN = "It is tried again by itself."
+_AWAY = (
+    "Start the server, or mend host and port of the site; the next run tries it again by itself."
+)
 _TRANSIENT = {
-    1040: ("too_many_connections", "the server has no connection left"),
-    1053: ("server_shutdown", "the server is shutting down"),
-    1205: ("lock_wait_timeout", "waited too long for a row lock"),
-    1213: ("deadlock", "was chosen as a deadlock's victim"),
-    1317: ("query_interrupted", "a statement was interrupted"),
-    1927: ("connection_killed", "the connection was killed"),
-    2002: ("server_unreachable", "the server does not answer"),
-    2003: ("server_unreachable", "the server does not answer"),
-    2006: ("connection_lost", "the connection was lost"),
-    2013: ("connection_lost", "the connection was lost in a statement"),
-    2055: ("connection_lost", "the connection was lost in a statement"),
-    3024: ("query_interrupted", "a statement took longer than it may"),
-    4031: ("connection_lost", "the server closed an idle connection"),
+    1040: ("too_many_connections", "the server has no connection left", _AGAIN),
+    1053: ("server_shutdown", "the server is shutting down", _AWAY),
+    1205: ("lock_wait_timeout", "waited too long for a row lock", _AGAIN),
+    1213: ("deadlock", "was chosen as a deadlock's victim", _AGAIN),
+    1317: ("query_interrupted", "a statement was interrupted", _AGAIN),
+    1927: ("connection_killed", "the connection was killed", _AGAIN),
+    2002: ("server_unreachable", "the server does not answer", _AWAY),
+    2003: ("server_unreachable", "the server does not answer", _AWAY),
+    2006: ("connection_lost", "the connection was lost", _AGAIN),
+    2013: ("connection_lost", "the connection was lost in a statement", _AGAIN),
+    2055: ("connection_lost", "the connection was lost in a statement", _AGAIN),
+    3024: ("query_interrupted", "a statement took longer than it may", _AGAIN),
+    4031: ("connection_lost", "the server closed an idle connection", _AGAIN),
 }
+_GRANTS = "Run `dts init --print` for the GRANTs."
 _TERMINAL = {
     1044: (
         "access_denied",
@@ -93,7 +97,7 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        """An engine without a pool: a batch opens what it needs and closes it."""
+        """An engine that keeps a connection or two for the short reads of a run."""
         url = URL.create(
             "mysql+pymysql",
             username=self.user,
@@ -112,7 +116,10 @@ class Database:
             arguments |= {"ssl": dict(self.tls)}
         engine = create_engine(
             url,
-            poolclass=NullPool,
+            pool_size=2,
+            max_overflow=8,
+            pool_pre_ping=True,
+            pool_recycle=30,
             connect_args=arguments,
             isolation_level="READ COMMITTED",
             hide_parameters=True,
@@ -123,22 +130,31 @@ class Database:
     @contextlib.contextmanager
     def connect(self, *, where: Mapping[str, object] | None = None) -> Iterator[Connection]:
         """A connection with the pipeline's session settings; driver errors become DtsErrors."""
-        place = {"site": self.site, **(where or {})}
+        place = {"site": self.site, "address": f"{self.host}:{self.port}", **(where or {})}
         with translated(place):
             with self.engine.connect() as connection:
                 yield connection
 
     @contextlib.contextmanager
-    def raw(self, *, where: Mapping[str, object] | None = None) -> Iterator[pymysql.Connection]:  # type: ignore[type-arg]
+    def raw(
+        self, *, where: Mapping[str, object] | None = None
+    ) -> Iterator[pymysql.Connection[Any]]:
         """The bare PyMySQL connection, autocommit off, for the applying session."""
-        place = {"site": self.site, **(where or {})}
+        place = {"site": self.site, "address": f"{self.host}:{self.port}", **(where or {})}
         with translated(place):
             fairy = self.engine.raw_connection()
+            driver = fairy.driver_connection
+            fairy.detach()  # its settings and temporary tables must never reach another user
             try:
-                yield fairy.driver_connection  # type: ignore[misc]
+                yield driver  # type: ignore[misc]
             finally:
                 with contextlib.suppress(Exception):
                     fairy.close()
+
+    def close(self) -> None:
+        """Ends the idle connections."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
 
     @cached_property
     def facts(self) -> ServerFacts:
@@ -179,6 +195,8 @@ def translated(where: Mapping[str, object]) -> Iterator[None]:
 def error_number(error: Exception) -> int:
     """The server's or client's error number; 0 where there is none."""
     original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, pymysql.InterfaceError):
+        return 2006  # PyMySQL's own word for a connection that it has closed
     arguments = getattr(original, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
 
@@ -188,8 +206,8 @@ def translate(error: Exception, where: Mapping[str, object]) -> DtsError:
     number = error_number(error)
     place = {**where, "errno": number}
     if number in _TRANSIENT:
-        code, what = _TRANSIENT[number]
-        return TransientError(code, what, where=place, remedy="It is tried again by itself.")
+        code, what, remedy = _TRANSIENT[number]
+        return TransientError(code, what, where=place, remedy=remedy)
     if number in _TERMINAL:
         code, what, remedy = _TERMINAL[number]
         return TerminalError(code, what, where=place, remedy=remedy)
@@ -198,5 +216,6 @@ def translate(error: Exception, where: Mapping[str, object]) -> DtsError:
         "database_error",
         f"the server refused a statement ({kind} {number})",
         where=place,
-        remedy="Look the number up in the server's manual; its text is withheld, it can hold row values.",
+        remedy="Look the number up in the server's manual; its text is withheld, because it can "
+        "hold row values.",
     )

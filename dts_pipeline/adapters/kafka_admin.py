@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -17,23 +17,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from dts_pipeline.errors import DtsError, TerminalError, TransientError
+from dts_pipeline.adapters.kafka_errors import invalid_property, translated, unreachable
+from dts_pipeline.core.ranges import TopicPartition
 
-_SECONDS = 15.0
-_AWAY = {
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TIMED_OUT,
-    KafkaError._RESOLVE,
-    KafkaError.REQUEST_TIMED_OUT,
-}
-_DENIED = {
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
+_SECONDS = 8.0
+_ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -66,14 +54,14 @@ class KafkaAdmin:
                 {**properties, "log_level": "0", "socket.connection.setup.timeout.ms": "5000"}
             )
         except KafkaException as error:
-            raise self._translated(error) from None
+            raise invalid_property(error) from None
 
     def names(self) -> set[str]:
         """The names of all topics that the account may see."""
         try:
             return set(self._client.list_topics(timeout=_SECONDS).topics)
         except KafkaException as error:
-            raise self._translated(error) from None
+            raise translated(error.args[0], self._servers) from None
 
     def topics(self, names: Collection[str]) -> dict[str, TopicSettings]:
         """Those of the named topics that exist."""
@@ -97,16 +85,37 @@ class KafkaAdmin:
             )
         return found
 
+    def offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """The first offset still held, and the next one to be written, of each topic-partition.
+
+        The latter as `read_committed` sees it.
+        """
+        if not partitions:
+            return {}
+        lows, highs = (self._ends(partitions, spec) for spec in _ENDS)
+        return {tp: (lows[tp], highs[tp]) for tp in partitions}
+
+    def _ends(
+        self, partitions: Collection[TopicPartition], spec: OffsetSpec
+    ) -> dict[TopicPartition, int]:
+        asked = {KafkaTopicPartition(tp.topic, tp.partition): spec for tp in partitions}
+        answers = self._client.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
+        )
+        return {
+            TopicPartition(tp.topic, tp.partition): int(self._answer(future).offset)
+            for tp, future in answers.items()
+        }
+
     def end_offset(self, topic: str) -> int:
         """The next offset of the topic, summed over its partitions; 0 if it does not exist."""
         found = self.topics([topic]).get(topic)
         if found is None:
             return 0
-        asked = {
-            KafkaTopicPartition(topic, p): OffsetSpec.latest() for p in range(found.partitions)
-        }
-        answers = self._client.list_offsets(asked, request_timeout=_SECONDS)
-        return sum(int(self._answer(future).offset) for future in answers.values())
+        partitions = [TopicPartition(topic, number) for number in range(found.partitions)]
+        return sum(high for _, high in self.offsets(partitions).values())
 
     def create(self, names: Collection[str], config: Mapping[str, str]) -> list[str]:
         """Makes those of the topics that are missing, one partition each; gives their names."""
@@ -121,35 +130,13 @@ class KafkaAdmin:
                 made.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise self._translated(error) from None
+                    raise translated(error.args[0], self._servers) from None
         return made
 
     def _answer(self, future: Future[Any]) -> Any:
         try:
-            return future.result(timeout=_SECONDS)
+            return future.result(timeout=_SECONDS + 2)
         except KafkaException as error:
-            raise self._translated(error) from None
-
-    def _translated(self, error: KafkaException) -> DtsError:
-        problem = error.args[0]
-        where = {"kafka": self._servers, "cause": problem.name()}
-        if problem.code() in _AWAY:
-            return TransientError(
-                "kafka_unreachable",
-                "no broker answers",
-                where=where,
-                remedy="Start Kafka, or mend bootstrap.servers in dts.yaml.",
-            )
-        if problem.code() in _DENIED:
-            return TerminalError(
-                "kafka_access_denied",
-                "the broker does not let this account in",
-                where=where,
-                remedy="Check the security settings under `kafka:` and the account's ACLs.",
-            )
-        return TerminalError(
-            "kafka_refused",
-            "the broker refused a request",
-            where=where,
-            remedy="Look the cause up in Kafka's list of errors.",
-        )
+            raise translated(error.args[0], self._servers) from None
+        except TimeoutError:
+            raise unreachable(self._servers, "_TIMED_OUT") from None

@@ -6,6 +6,8 @@ what each batch covered, which is what tells "already applied" from "another run
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BINARY,
     BigInteger,
@@ -23,7 +25,7 @@ from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.schema import CreateTable
 
 SCHEMA = "dts"
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from dts_pipeline.adapters.database import Database, error_number, translated
+from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
+from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
-from dts_pipeline.adapters.records import Record, write_records
+from dts_pipeline.adapters.records import write_records
 from dts_pipeline.adapters.staging import StagedTable, fill
-from dts_pipeline.core.batches import Batch
-from dts_pipeline.core.conflicts import Kind, Meeting, Winner, kind_of, source_wins
-from dts_pipeline.core.decode import ValueModes
+from dts_pipeline.adapters.verdicts import classify, superseded
+from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark
 from dts_pipeline.core.points import Point, reached
-from dts_pipeline.core.schema import Dialect, Table
+from dts_pipeline.core.schema import Dialect
 from dts_pipeline.core.statements import LEDGER_SCHEMA, TableStatements
 from dts_pipeline.errors import TerminalError, TransientError
 
@@ -44,28 +40,6 @@ _BATCH_ROW = (
     "INSERT INTO `dts`.`batch` (link, lane, generation, batch, from_offsets, until_offsets, mark, "
     "counts, committed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6))"
 )
-_DUPLICATE_KEY = re.compile(r"for key '([^']*)'$")
-
-
-@dataclass(frozen=True)
-class ApplyRequest:
-    """What one application needs; tables by `schema.table`, as they are at each site."""
-
-    link: Link
-    batch: Batch
-    tables: Mapping[str, Table]
-    source_tables: Mapping[str, Table]
-    mark: Mark
-    modes: ValueModes
-    compare_json: bool
-
-
-@dataclass(frozen=True)
-class ApplyResult:
-    """`outcome`: applied, already_applied or paused; counts per table."""
-
-    outcome: str
-    tables: Mapping[str, Mapping[str, int]]
 
 
 class BatchWriter:
@@ -111,7 +85,7 @@ class BatchWriter:
     def _attempt(self, request: ApplyRequest) -> ApplyResult:
         where = {"link": request.link.name, "batch": request.batch.number}
         with self._database.raw(where=where) as connection, translated(where):
-            self._last_session = connection.thread_id()
+            self._last_session = int(connection.thread_id())  # type: ignore[no-untyped-call]
             cursor = connection.cursor()
             connection.select_db(LEDGER_SCHEMA)  # multi-table DELETE resolves its alias by it
             cursor.execute(_SESSION)
@@ -123,12 +97,7 @@ class BatchWriter:
             connection.commit()
             reached(Point.STAGED)
             with _marked(cursor, request.mark):
-                result = self._transaction(connection, cursor, request, staged)
-            for table in staged:
-                for statement in table.statements.drop():
-                    cursor.execute(statement)
-            connection.commit()
-            return result
+                return self._transaction(connection, cursor, request, staged)
 
     def _lock_lane(self, cursor: Cursor, request: ApplyRequest) -> None:
         """One applying session a lane; the server frees the lock when the session dies."""
@@ -204,10 +173,10 @@ class BatchWriter:
                 connection.rollback()
                 return self._not_ours(request)
             reached(Point.FENCED)
-            records = list(_superseded(request))
+            records = superseded(request)
             for table in staged:
-                records += self._classify(cursor, request, table)
-            self._write(cursor, staged)
+                records += classify(cursor, request, table)
+            write_rows(cursor, staged)
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
@@ -265,109 +234,6 @@ class BatchWriter:
             remedy="Another run of this lane is ahead; this one wrote nothing.",
         )
 
-    def _classify(self, cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list[Record]:
-        """Meets every change with the target's row, decides the conflicts, gives their records."""
-        cursor.execute(staged.statements.classify(request.link.detect))
-        if not request.link.detect:
-            return []
-        cursor.execute(staged.statements.verdicts())
-        verdicts = pd.DataFrame(
-            list(cursor.fetchall()), columns=["ord", "meeting", "found", "newer"]
-        )
-        same = verdicts[verdicts["meeting"] == Meeting.SAME.value]
-        conflicts = verdicts[verdicts["meeting"] == Meeting.CONFLICT.value]
-        staged.counts |= {"same": len(same), "conflicts": len(conflicts)}
-        records = []
-        if request.link.pair and not request.link.version_column_of(staged.table.full_name):
-            records += _same_records(staged, same)
-        if len(conflicts):
-            records += self._decide(cursor, request, staged, conflicts)
-        return records
-
-    def _decide(
-        self, cursor: Cursor, request: ApplyRequest, staged: StagedTable, conflicts: pd.DataFrame
-    ) -> list[Record]:
-        policy = request.link.policy_of(staged.table.full_name)
-        if policy is None or policy.kind == "fail":
-            raise TerminalError(
-                "conflict",
-                f"{len(conflicts)} row(s) were changed at both sites and the policy is `fail`",
-                where={"link": request.link.name, "table": staged.table.full_name},
-                remedy="Make the rows equal by hand or choose another policy.",
-            )
-        ordinals = conflicts["ord"].to_numpy()
-        changes = staged.changes.iloc[ordinals]
-        is_delete = changes["after"].isna().to_numpy()
-        found = conflicts["found"].to_numpy(dtype=np.bool_)
-        wins = source_wins(
-            policy,
-            request.link.source,
-            is_delete=is_delete,
-            found=found,
-            newer=conflicts["newer"].to_numpy(dtype=np.int64),
-        )
-        won = [(int(o),) for o in ordinals[wins]]
-        if won:
-            cursor.executemany(staged.statements.set_won(), won)
-        staged.counts["lost"] = int((~wins).sum())
-        rows = _found_rows(cursor, staged)
-        return [
-            Record(
-                staged.table.full_name,
-                change.key,
-                kind_of(bool(gone), change.before is not None, bool(there)),
-                Winner.SOURCE if win else Winner.TARGET,
-                change.before,
-                change.after,
-                rows.get(int(ordinal)),
-            )
-            for change, gone, there, win, ordinal in zip(
-                changes.itertuples(index=False), is_delete, found, wins, ordinals, strict=True
-            )
-        ]
-
-    def _write(self, cursor: Cursor, staged: Sequence[StagedTable]) -> None:
-        """Deletes of all tables first, then updates and inserts."""
-        expected = []
-        for table in staged:
-            cursor.execute(table.statements.expected_counts())
-            expected.append([int(n) for n in cursor.fetchone() or (0, 0, 0)])
-        for table, (deletes, updates, _) in zip(staged, expected, strict=True):
-            replaced = updates if table.statements.replaces_rows else 0
-            self._run(cursor, table, table.statements.delete(), deletes + replaced)
-        for table, (deletes, updates, inserts) in zip(staged, expected, strict=True):
-            update = table.statements.update()
-            if update is not None:
-                self._run(cursor, table, update, updates)
-            replaced = 0 if update is not None else updates
-            self._run(cursor, table, table.statements.insert(), inserts + replaced)
-            table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
-
-    @staticmethod
-    def _run(cursor: Cursor, table: StagedTable, statement: str, expected: int) -> None:
-        """Runs one write and holds its count against the classification's."""
-        if not expected:
-            return
-        try:
-            written = cursor.execute(statement)
-        except pymysql.IntegrityError as error:
-            if error_number(error) != 1062:
-                raise
-            match = _DUPLICATE_KEY.search(str(error.args[1]))
-            raise TransientError(
-                "duplicate_key",
-                "a key appeared at the target between classification and write",
-                where={"table": table.table.full_name, "index": match[1] if match else "?"},
-                remedy="The batch is repeated by itself.",
-            ) from None
-        if written != expected:
-            raise TerminalError(
-                "count_mismatch",
-                f"a statement wrote {written} row(s) where {expected} were due",
-                where={"table": table.table.full_name, "statement": statement.split(" ", 1)[0]},
-                remedy="Look for triggers or a GTID that was used before; nothing was written.",
-            )
-
     @staticmethod
     def _batch_row(cursor: Cursor, request: ApplyRequest, staged: Sequence[StagedTable]) -> None:
         after = request.batch.after
@@ -398,33 +264,3 @@ def _marked(cursor: Cursor, mark: Mark) -> Iterator[None]:
         with contextlib.suppress(pymysql.MySQLError, OSError):
             for statement in mark.after_transaction():
                 cursor.execute(statement)
-
-
-def _superseded(request: ApplyRequest) -> Iterator[Record]:
-    """Rule R2: user changes that a marked event of their key overtook."""
-    superseded = request.batch.superseded
-    if superseded is None or request.link.pair is None:
-        return
-    for row in superseded.itertuples(index=False):
-        yield Record(row.table, row.key, Kind.SUPERSEDED, Winner.NONE, row.before, row.after)
-
-
-def _same_records(staged: StagedTable, same: pd.DataFrame) -> list[Record]:
-    """Rule R1: that the target is equal already proves nothing; snapshot rows are excepted."""
-    changes = staged.changes.iloc[same["ord"].to_numpy()]
-    return [
-        Record(staged.table.full_name, c.key, Kind.SAME, Winner.NONE, c.before, c.after)
-        for c in changes[~changes["snapshot"].astype(bool)].itertuples(index=False)
-    ]
-
-
-def _found_rows(cursor: Cursor, staged: StagedTable) -> dict[int, dict[str, Any]]:
-    cursor.execute(staged.statements.found_rows())
-    names = [column.name for column in staged.statements.columns]
-    return {
-        int(row[0]): {
-            name: value if value is None or isinstance(value, str) else str(value)
-            for name, value in zip(names, row[1:], strict=True)
-        }
-        for row in cursor.fetchall()
-    }

@@ -172,8 +172,8 @@ def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, de
     dropped: list[int] = []
     for ordinals in groups:
         last = ordinals[-1]
-        changes.at[last, "before"] = changes.at[ordinals[0], "before"]
-        changes.at[last, "snapshot"] = changes.at[ordinals[0], "snapshot"]
+        for column in ("before", "snapshot"):
+            changes.loc[last, column] = changes[column].iloc[ordinals[0]]
         dropped += ordinals[:-1]
     both_absent = changes["before"].isna() & changes["after"].isna()
     staged.changes = changes[~both_absent].drop(dropped, errors="ignore").reset_index(drop=True)

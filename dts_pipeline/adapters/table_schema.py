@@ -33,7 +33,8 @@ SELECT DISTINCT r.unique_constraint_schema AS sch, r.referenced_table_name AS tb
        CONCAT(r.constraint_schema, '.', r.table_name, '.', r.constraint_name) AS name
 FROM information_schema.referential_constraints r
 WHERE r.unique_constraint_schema IN :schemas
-AND (r.delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR r.update_rule NOT IN ('RESTRICT', 'NO ACTION'))
+AND (r.delete_rule NOT IN ('RESTRICT', 'NO ACTION')
+     OR r.update_rule NOT IN ('RESTRICT', 'NO ACTION'))
 """
 _JSON_CHECKS = """
 SELECT constraint_schema AS sch, table_name AS tbl, check_clause AS clause

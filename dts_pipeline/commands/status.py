@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from dts_pipeline.adapters import ledger_tables
-from dts_pipeline.adapters.kafka_reader import KafkaReader
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output, error_block
@@ -53,12 +53,8 @@ class LinkStatus:
 
 def status(session: Session, output: Output) -> int:
     """Shows every link; FOUND if one wants attention, FAILED if no link could be read at all."""
-    reader = KafkaReader(session.kafka)
-    board = _Board(session, reader)
-    try:
-        found = [board.look(link) for link in session.links.values()]
-    finally:
-        reader.close()
+    board = _Board(session)
+    found = [board.look(link) for link in session.links.values()]
     output.document({"links": [vars(entry) for entry in found], "sites": board.sites()})
     _show(output, found, board)
     if all(entry.state == "unknown" for entry in found):
@@ -70,9 +66,9 @@ def status(session: Session, output: Output) -> int:
 class _Board:
     """Asks each server once; one that failed is not asked again."""
 
-    def __init__(self, session: Session, reader: KafkaReader) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.reader = reader
+        self.admin: KafkaAdmin | None = None
         self.problems: dict[str, DtsError] = {}
         self.answering: dict[str, str] = {}
         for site, database in session.databases.items():
@@ -131,7 +127,8 @@ class _Board:
         rows = {
             tp: at for tp, at in checkpoint.partitions.items() if tp.topic != link.transaction_topic
         }
-        offsets = self.reader.offsets(list(rows))
+        self.admin = self.admin or KafkaAdmin(self.session.kafka)
+        offsets = self.admin.offsets(list(rows))
         entry.behind = sum(max(0, offsets[tp][1] - at.next_offset) for tp, at in rows.items())
         newest = max((at.ts_ms for at in rows.values()), default=0)
         lagging = entry.behind > 0 and newest > 0

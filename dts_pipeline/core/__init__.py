@@ -1,1 +1,1 @@
-"""The rules of the pipeline as pure functions: no Dagster, Kafka, SQLAlchemy, clock or environment."""
+"""The rules of the pipeline as pure functions: no Dagster, Kafka, SQLAlchemy or environment."""

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.core.schema import Table
 
 
 @dataclass(frozen=True, order=True)
 class SourcePosition:
-    """Where a row event stands in the source's binlog; `half` is 0 for all but the `c` of a key change.
+    """Where a row event stands in the source's binlog, ordered within one incarnation of it.
 
-    Ordered within one incarnation of the source only.
+    `half` is 1 for inserts and 0 else: the two halves of a key change share all the rest.
     """
 
     file: int
@@ -64,8 +65,8 @@ class Checkpoint:
 class Plan:
     """What a run may do: up to `slots` batches, reading no transaction past `until`.
 
-    `deadline` is in seconds of the monotonic clock. `tables` holds the carried tables as they are
-    at the target, by topic.
+    `deadline` is in seconds of the monotonic clock. `tables` and `source_tables` hold the carried
+    tables as they are at each site, by topic; `modes` is how the connector spells values.
     """
 
     link: str
@@ -76,6 +77,7 @@ class Plan:
     source_tables: Mapping[str, Table]
     slots: int
     deadline: float
+    modes: ValueModes = field(default_factory=ValueModes)
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,10 @@ class Batch:
     """One batch between pull and apply.
 
     `number` is the batch's number in its lane, `ranges` the offsets that it covers, `before` the
-    checkpoint that it continues and `after` the one that its transaction writes. `frame` changes from stage to stage; its columns are
-    documented with the stage that makes it. `superseded` holds the user changes that a marked
-    event of the same key overtook (rule R2). `seconds` is wall time per stage.
+    checkpoint that it continues and `after` the one that its transaction writes. `frame` changes
+    from stage to stage; its columns are documented with the stage that makes it. `superseded`
+    holds the user changes that a marked event of the same key overtook (rule R2). `seconds` is
+    wall time per stage.
     """
 
     link: str

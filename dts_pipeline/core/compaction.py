@@ -64,7 +64,7 @@ def _merge(events: pd.DataFrame) -> pd.DataFrame:
     )[[*CHANGE_COLUMNS, "last_before"]]
 
 
-def _changed(merged: pd.DataFrame) -> pd.Series:  # type: ignore[type-arg]
+def _changed(merged: pd.DataFrame) -> pd.Series:
     before, after = merged["before"], merged["after"]
     same = (before == after) | (before.isna() & after.isna())
     return ~same

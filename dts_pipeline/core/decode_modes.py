@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from dts_pipeline.core.schema import Table
 
@@ -20,6 +22,11 @@ class ValueModes:
     bigint_unsigned: str = "long"
     time: str = "adaptive_time_microseconds"
     binary: str = "bytes"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> Self:
+        """The modes of a connector's settings, Debezium's defaults where they name none."""
+        return cls(**{f: settings[s] for f, s in _SETTINGS.items() if s in settings})
 
 
 _SETTINGS = {

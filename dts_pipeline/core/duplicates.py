@@ -38,9 +38,9 @@ def drop_duplicates(
     Raises TerminalError `source_position_regressed` or `source_position_ambiguous`.
     """
     parts = []
-    for (topic, partition), group in events.groupby(["topic", "partition"], sort=False):
-        known = checkpoint.get(TopicPartition(str(topic), int(partition)))  # type: ignore[arg-type]
-        parts.append(_drop_in_partition(group, known, applied))
+    for _, group in events.groupby(["topic", "partition"], sort=False):
+        place = TopicPartition(group["topic"].iloc[0], int(group["partition"].iloc[0]))
+        parts.append(_drop_in_partition(group, checkpoint.get(place), applied))
     if not parts:
         return events.assign(ordinal=np.empty(0, dtype=np.int64))
     kept = pd.concat(parts, ignore_index=True)
@@ -57,9 +57,9 @@ def furthest_positions(events: pd.DataFrame) -> dict[TopicPartition, tuple[Sourc
     # MariaDB's commit times are the statements' seconds: they need not grow with the positions.
     newest = streamed.groupby(by_partition, sort=False)["ts_ms"].transform("max")
     last = streamed.assign(ts_ms=newest).drop_duplicates(by_partition, keep="last")
-    for row in last.itertuples(index=False):
-        position = SourcePosition(int(row.file), int(row.pos), int(row.row), int(row.half))  # type: ignore[arg-type]
-        found[TopicPartition(str(row.topic), int(row.partition))] = (position, int(row.ts_ms))  # type: ignore[arg-type]
+    columns = ("topic", "partition", *_POSITION, "ts_ms")
+    for topic, partition, *place, ts_ms in zip(*(last[c].tolist() for c in columns), strict=True):
+        found[TopicPartition(topic, partition)] = (SourcePosition(*place), ts_ms)
     return found
 
 
@@ -108,7 +108,8 @@ def _refuse_doubtful(
     if doubtful.any():
         raise _stop(
             "source_position_regressed",
-            "the source's binlog position went back to transactions that were not applied yet: the source was replaced, failed over or its binlogs were reset",
+            "the source's binlog position went back to transactions that were not applied yet: the "
+            "source was replaced, failed over or its binlogs were reset",
             group,
             doubtful,
         )
@@ -127,7 +128,8 @@ def _refuse_doubtful(
         mask[np.flatnonzero(copies)[ambiguous]] = True
         raise _stop(
             "source_position_ambiguous",
-            "two different events carry the same binlog position (is binlog_transaction_compression on?)",
+            "two different events carry the same binlog position (is "
+            "binlog_transaction_compression on?)",
             group,
             mask,
         )

@@ -225,7 +225,8 @@ def _poison(code: str, what: str, topic_partition: TopicPartition, offset: int) 
             "partition": topic_partition.partition,
             "offset": offset,
         },
-        remedy="Look at the message and at the connector's converter settings; nothing of its batch was written.",
+        remedy="Look at the message and at the connector's converter settings; nothing of its "
+        "batch was written.",
     )
 
 

@@ -15,7 +15,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `data_type` is the bare type (`int`), `column_type` the whole one (`int(10) unsigned`).
+    """A column: `data_type` is the bare type (`int`), `column_type` the whole (`int(10) unsigned`).
 
     `is_json` is true for JSON on MySQL and for a LONGTEXT with a json_valid() check on MariaDB.
     """

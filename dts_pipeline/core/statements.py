@@ -5,7 +5,8 @@ Every statement that writes a synced table carries the mark's comment right afte
 
 A table's changes lie in three temporary tables of the ledger's schema, which the binlog does not
 see: `stage` (ordinal, delete or not, key columns k0…, the row wanted after: a0…), `before` (the
-rows expected: b0…), and `verdict` (how each change met the target's row, and whether it won). They are separate because MySQL cannot read a temporary table twice in one statement.
+rows expected: b0…), and `verdict` (how each change met the target's row, and whether it won a
+conflict). They are separate because MySQL cannot read a temporary table twice in one statement.
 """
 
 from __future__ import annotations
@@ -94,13 +95,6 @@ class TableStatements:
             _create(self.stage, [head, flags, *keys, *after]),
             _create(self.before, [head, *before]),
             _create(self.verdict, [head, verdict]),
-        ]
-
-    def drop(self) -> list[str]:
-        """Gives the three tables' space back."""
-        return [
-            f"DROP TEMPORARY TABLE IF EXISTS {name}"
-            for name in (self.stage, self.before, self.verdict)
         ]
 
     def fill_stage(self) -> str:

@@ -139,9 +139,10 @@ def _lacking(
 
 def events_until(cut: Cut, events: pd.DataFrame) -> dict[TopicPartition, int]:
     """The offset of the first event past the cut, for the topic-partitions that have one."""
-    past = events.loc[cut.segment_of >= cut.complete, ["topic", "partition", "offset"]]
-    firsts = past.groupby(["topic", "partition"], sort=False)["offset"].min()
-    return {TopicPartition(str(t), int(p)): int(o) for (t, p), o in firsts.items()}  # type: ignore[misc]
+    past = events[cut.segment_of >= cut.complete]
+    first = past.drop_duplicates(["topic", "partition"], keep="first")
+    columns = (first[name].tolist() for name in ("topic", "partition", "offset"))
+    return {TopicPartition(t, p): offset for t, p, offset in zip(*columns, strict=True)}
 
 
 def expected_events(segments: Sequence[Segment], carried: Callable[[str], bool]) -> dict[str, int]:
@@ -214,7 +215,8 @@ def _by_run(
     by_time = np.searchsorted(began, sent + _STAMP_SLACK_MS, side="right") - 1
     chosen = np.where(started > 0, by_run, by_time)
     # A run that started after every BEGIN in view sent one that is not visible yet.
-    return np.array([*own, _UNKNOWN], dtype=np.int64)[np.clip(chosen, 0, len(own))]
+    places = np.array([*own, _UNKNOWN], dtype=np.int64)
+    return places[np.clip(chosen, 0, len(own)).astype(np.int64)]
 
 
 def run_started_ms(run: str) -> int:
@@ -226,5 +228,8 @@ def run_started_ms(run: str) -> int:
 
 
 def _count(segment_of: npt.NDArray[np.int64], events: pd.DataFrame) -> dict[tuple[int, str], int]:
-    sizes = events.groupby([segment_of, events["table"].to_numpy()], sort=False).size()
-    return {(int(index), str(table)): int(size) for (index, table), size in sizes.items()}  # type: ignore[misc]
+    """How many events of each table stand in each segment."""
+    pairs = pd.DataFrame({"segment": segment_of, "table": events["table"].to_numpy()})
+    sizes = pairs.value_counts(sort=False).reset_index()
+    columns = (sizes[name].tolist() for name in ("segment", "table", "count"))
+    return {(segment, table): count for segment, table, count in zip(*columns, strict=True)}

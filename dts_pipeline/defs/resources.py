@@ -77,7 +77,8 @@ def resources_of(config: Config, stages: Stages | None) -> dict[str, Any]:
     for name, site in config.sites.items():
         found[site_key(name)] = _site_resource(site)
     for link in config.resolved_links().values():
-        found[runtime_key(link.name)] = _runtime_resource(link, config.batch)
+        url = config.connect.url if config.connect else None
+        found[runtime_key(link.name)] = _runtime_resource(link, config.batch, url)
     return found | {STAGES: stages or _real_stages}
 
 
@@ -113,7 +114,9 @@ def _reference(text: str) -> str:
     return dg.EnvVar(match[1]) if match else text
 
 
-def _runtime_resource(link: Link, limits: BatchConfig) -> dg.ResourceDefinition:
+def _runtime_resource(
+    link: Link, limits: BatchConfig, connect_url: str | None
+) -> dg.ResourceDefinition:
     source, target = site_key(link.source), site_key(link.target)
 
     @dg.resource(
@@ -130,6 +133,7 @@ def _runtime_resource(link: Link, limits: BatchConfig) -> dg.ResourceDefinition:
             source=sites[source].database(link.source),
             target=sites[target].database(link.target),
             kafka=dict(context.resources.kafka.properties),
+            connect_url=connect_url,
         )
         try:
             yield made

@@ -44,6 +44,8 @@ def run_preflight(config: Config, secrets: Mapping[str, str]) -> list[Finding]:
             )
             for name in databases
         }
+    for database in databases.values():
+        database.close()
     known = {}
     for name, future in sites.items():
         answer = future.result()
@@ -119,7 +121,8 @@ def _outcome(answer: object, where: dict[str, str]) -> list[Finding]:
                 "connect_not_configured",
                 Severity.WARNING,
                 {},
-                "dts.yaml names no Kafka Connect, so the connectors' settings were not looked at",
+                "dts.yaml names no Kafka Connect: the connectors were not looked at, and "
+                "values are read as Debezium's default modes spell them",
                 "Add `connect: {url: …}`.",
             )
         ]

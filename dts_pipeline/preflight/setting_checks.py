@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dts_pipeline.adapters.connect_api import RegisteredConnector
 from dts_pipeline.core.connector_config import JSON_CONVERTER
 from dts_pipeline.core.decode_modes import ValueModes, lossy_modes
@@ -13,14 +11,6 @@ from dts_pipeline.preflight.findings import error, warning
 from dts_pipeline.preflight.registry import Problems, connector_check
 
 _REGISTER = "Run `dts connectors --register`."
-# What the stages decode with (stages.LinkRuntime.modes).
-_READ_WITH = ValueModes()
-_MODE_SETTINGS = {
-    "time.precision.mode": "time",
-    "decimal.handling.mode": "decimal",
-    "bigint.unsigned.handling.mode": "bigint_unsigned",
-    "binary.handling.mode": "binary",
-}
 _ADJUSTED = frozenset({"date", "datetime", "timestamp", "year"})
 _STANDARD_NAMING = "io.debezium.schema.SchemaTopicNamingStrategy"
 _DANGEROUS_TRANSFORMS = (
@@ -47,12 +37,6 @@ _DANGEROUS_TRANSFORMS = (
 )
 
 
-def _modes(settings: Mapping[str, str]) -> ValueModes:
-    """The type modes of a connector, Debezium's defaults where it names none."""
-    given = {f: settings[s] for s, f in _MODE_SETTINGS.items() if s in settings}
-    return ValueModes(**given)
-
-
 def _tables(facts: Facts, site: str) -> list[Table]:
     found = {t.full_name: t for link in facts.links_from(site) for t in facts.carried(link)}
     return [found[name] for name in sorted(found)]
@@ -60,21 +44,13 @@ def _tables(facts: Facts, site: str) -> list[Table]:
 
 @connector_check("lossy_mode", "the type modes keep every value")
 def modes(facts: Facts, site: str, connector: RegisteredConnector) -> Problems:
-    """Modes that lose values, and modes that the pipeline does not read with."""
-    found = _modes(connector.settings)
+    """Modes that lose values; a run asks Connect for the others and reads with them."""
+    found = ValueModes.of(connector.settings)
     sentences: dict[str, None] = {}
     for table in _tables(facts, site) or [Table("", "", (), ())]:
         sentences |= dict.fromkeys(lossy_modes(found, table))
     for sentence in sentences:
         yield error(sentence, f"What arrived so already stays so: compare both sites. {_REGISTER}")
-    for setting, name in _MODE_SETTINGS.items():
-        mode, expected = getattr(found, name), getattr(_READ_WITH, name)
-        if mode != expected and not any(s.startswith(setting) for s in sentences):
-            yield error(
-                f"{setting} is {mode}, and the pipeline reads values as {expected}",
-                f"Set it to {expected}, or leave it out. {_REGISTER}",
-                code="value_mode_differs",
-            )
 
 
 @connector_check("time_adjuster", "years below 100 arrive as they are")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dts_pipeline.adapters.mysql_writer import ApplyRequest
+from dts_pipeline.adapters.apply_request import ApplyRequest
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
 from dts_pipeline.core.marks import Mark, mark_uuid
 from dts_pipeline.core.points import Point, reached
@@ -28,7 +28,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         tables={table.full_name: table for table in plan.tables.values()},
         source_tables={table.full_name: table for table in plan.source_tables.values()},
         mark=mark,
-        modes=runtime.modes,
+        modes=plan.modes,
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
     )
     result = runtime.writer.apply(request)

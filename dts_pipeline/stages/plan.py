@@ -7,13 +7,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dts_pipeline.adapters.kafka_reader import TopicFacts
+from dts_pipeline.adapters.connect_api import ConnectApi
+from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
-from dts_pipeline.core.contract import Fit, compare_tables
+from dts_pipeline.core.contract import compare_tables
+from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.links import Link, Start
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
+from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -31,13 +34,14 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
+    modes = _connector_modes(runtime)
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)
     _check_tables(runtime, source_tables, tables)
     _check_domain(runtime)
     topics = _topics(runtime, source_tables)
     checkpoint = runtime.ledger.read(link.name, link.lane)
-    offsets = runtime.reader.offsets(
+    offsets = runtime.admin.offsets(
         [TopicPartition(t.name, p) for t in topics.values() for p in range(t.partitions)]
     )
     if checkpoint is None:
@@ -55,6 +59,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
         source_tables={link.topic_of(name): table for name, table in source_tables.items()},
         slots=1 if checkpoint.paused else _slots(runtime, checkpoint, until),
         deadline=started + runtime.limits.max_seconds,
+        modes=modes,
     )
 
 
@@ -68,8 +73,20 @@ def behind(runtime: LinkRuntime) -> int:
     if checkpoint is None or checkpoint.paused:
         return 0 if checkpoint else 1
     rows = [tp for tp in checkpoint.partitions if tp.topic != link.transaction_topic]
-    offsets = runtime.reader.offsets(rows)
+    offsets = runtime.admin.offsets(rows)
     return _behind(checkpoint, {tp: high for tp, (_, high) in offsets.items()})
+
+
+def _connector_modes(runtime: LinkRuntime) -> ValueModes:
+    """How the source's connector spells values; a connector that does not run stops the link.
+
+    What is in Kafka could still be carried, but a link that looks healthy while its source is no
+    longer read is worse than one that says so.
+    """
+    if runtime.connect_url is None:
+        return ValueModes()
+    with ConnectApi(runtime.connect_url) as api:
+        return ValueModes.of(api.running_of(runtime.link.source_prefix).settings)
 
 
 def _behind(checkpoint: Checkpoint, until: Mapping[TopicPartition, int]) -> int:
@@ -125,22 +142,22 @@ def _check_tables(
 def _check_domain(runtime: LinkRuntime) -> None:
     """A mark that needs a GTID domain must have one."""
     link = runtime.link
-    if link.mark == "origin" and runtime.target.facts.dialect == "mariadb":
-        if link.mark_domain_id is None:
-            raise TerminalError(
-                "mark_domain_missing",
-                "`mark: origin` writes to MariaDB under a GTID domain of its own, and none is named",
-                where={"link": link.name, "site": link.target},
-                remedy="Set mark_domain_id of the pair or link to a number that no server uses as "
-                "its gtid_domain_id.",
-            )
+    needed = link.mark == "origin" and runtime.target.facts.dialect == "mariadb"
+    if needed and link.mark_domain_id is None:
+        raise TerminalError(
+            "mark_domain_missing",
+            "`mark: origin` writes to MariaDB under a GTID domain of its own; none is named",
+            where={"link": link.name, "site": link.target},
+            remedy="Set mark_domain_id of the pair or link to a number that no server uses as "
+            "its gtid_domain_id.",
+        )
 
 
-def _topics(runtime: LinkRuntime, tables: Mapping[str, Table]) -> dict[str, TopicFacts]:
+def _topics(runtime: LinkRuntime, tables: Mapping[str, Table]) -> dict[str, TopicSettings]:
     """The link's topics that exist; a table without events yet has none."""
     link = runtime.link
     names = [link.topic_of(name) for name in tables]
-    topics = runtime.reader.topics([link.transaction_topic, *names])
+    topics = runtime.admin.topics([link.transaction_topic, *names])
     if link.pair and link.transaction_topic not in topics:
         raise TerminalError(
             "topic_missing",
@@ -162,7 +179,7 @@ def _topics(runtime: LinkRuntime, tables: Mapping[str, Table]) -> dict[str, Topi
 
 
 def _first_checkpoint(
-    runtime: LinkRuntime, topics: Mapping[str, TopicFacts], offsets: _Offsets
+    runtime: LinkRuntime, topics: Mapping[str, TopicSettings], offsets: _Offsets
 ) -> Checkpoint:
     link = runtime.link
     partitions = {}
@@ -171,7 +188,7 @@ def _first_checkpoint(
         transactions = TopicPartition(link.transaction_topic, 0)
         offsets = {
             **offsets,
-            **runtime.reader.offsets([tp for tp in offsets if tp == transactions]),
+            **runtime.admin.offsets([tp for tp in offsets if tp == transactions]),
         }
     for tp, (low, high) in offsets.items():
         if link.start is Start.EARLIEST and low > 0:
@@ -192,7 +209,7 @@ def _first_checkpoint(
 def _check_continuity(
     runtime: LinkRuntime,
     checkpoint: Checkpoint,
-    topics: Mapping[str, TopicFacts],
+    topics: Mapping[str, TopicSettings],
     offsets: _Offsets,
 ) -> None:
     link = runtime.link
@@ -233,15 +250,15 @@ def _refuse_missing(link: Link, tp: TopicPartition, where: dict[str, object]) ->
         "topic_missing",
         "a topic that was read so far does not exist any more",
         where=where,
-        remedy=f"Was a table of link {link.name} dropped, or the topic deleted? Compare both sites, "
-        "then give the link a new start (docs/operations.md).",
+        remedy=f"Was a table of link {link.name} dropped, or the topic deleted? Compare both "
+        "sites, then give the link a new start (docs/operations.md).",
     )
 
 
 def _with_new_topics(
     runtime: LinkRuntime,
     checkpoint: Checkpoint,
-    topics: Mapping[str, TopicFacts],
+    topics: Mapping[str, TopicSettings],
     offsets: _Offsets,
 ) -> Checkpoint:
     """Takes in the topics of new tables, from their beginning; new partitions of old ones stop."""

@@ -24,7 +24,7 @@ def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> R
                 tables.setdefault(table, Counter()).update(table_counts)
         else:
             counts[batch.outcome] += 1
-        seconds.update({name: round(value, 4) for name, value in batch.seconds.items()})  # type: ignore[call-overload]
+        seconds.update({name: round(value, 4) for name, value in batch.seconds.items()})
     counts["open_conflicts"] = sum(runtime.ledger.open_conflicts(link.name).values())
     left = _behind(checkpoint, plan)
     return RunSummary(

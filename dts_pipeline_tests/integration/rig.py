@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from dts_pipeline import stages
 from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.table_schema import read_tables
@@ -149,10 +150,8 @@ class Rig:
                 rights = "SELECT, INSERT, UPDATE, DELETE"
                 cursor.execute(f"GRANT {rights} ON `{self.name}`.* TO 'dts'@'%'")
                 cursor.execute(f"GRANT SELECT, LOCK TABLES ON `{self.name}`.* TO 'debezium'@'%'")
-        self.both(
-            "CREATE TABLE zz_marker (side CHAR(1) COLLATE utf8mb4_bin PRIMARY KEY, n BIGINT NOT NULL)",
-            *ddl,
-        )
+        side = "side CHAR(1) COLLATE utf8mb4_bin PRIMARY KEY"
+        self.both(f"CREATE TABLE zz_marker ({side}, n BIGINT NOT NULL)", *ddl)
         for site in self.sites:
             Ledger(self.database(site)).create("test", INSTALLATION)
         self.register()
@@ -202,15 +201,14 @@ class Rig:
     def await_capture(self, side: str) -> None:
         """Waits until a write of now reaches Kafka: the connector then reads the binlog's end."""
         topic = TopicPartition(f"{self.sites['ab'.index(side)]}.transaction", 0)
-        reader = KafkaReader({"bootstrap.servers": self.stack.kafka})
-        before = reader.offsets([topic])[topic][1]
+        admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
+        before = admin.offsets([topic])[topic][1]
 
         def seen() -> bool:
             self.tick(side)
-            return reader.offsets([topic])[topic][1] > before + 1
+            return admin.offsets([topic])[topic][1] > before + 1
 
         wait_for(seen, 60)
-        reader.close()
 
     def tick(self, side: str) -> None:
         """A transaction that no link carries."""
@@ -229,6 +227,7 @@ class Rig:
             self.database(found.source),
             self.database(found.target),
             {"bootstrap.servers": self.stack.kafka},
+            self.stack.connect,
         )
 
     def run(self, link: str, before_apply: Hook | None = None) -> RunSummary:
@@ -282,12 +281,13 @@ class Rig:
         number = time.time_ns()
         self.sql(side, f"REPLACE INTO zz_marker VALUES ('{side.upper()}', {number})")
         topic = TopicPartition(f"{self.sites['ab'.index(side)]}.{self.name}.zz_marker", 0)
+        admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
         reader = KafkaReader({"bootstrap.servers": self.stack.kafka})
 
         def arrived() -> bool:
-            if topic.topic not in reader.topics([topic.topic]):
+            if topic.topic not in admin.topics([topic.topic]):
                 return False
-            low, high = reader.offsets([topic])[topic]
+            low, high = admin.offsets([topic])[topic]
             buffer = reader.read_to_end({topic: low}, {topic: high}, 1_000_000)[topic]
             return any(str(number).encode() in (m.value or b"") for m in buffer.messages)
 
@@ -336,8 +336,9 @@ class Rig:
         """
         site = self.sites["ab".index(side)]
         topic = TopicPartition(f"{site}.{self.name}.{table}", 0)
+        admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
         reader = KafkaReader({"bootstrap.servers": self.stack.kafka})
-        low, high = reader.offsets([topic])[topic]
+        low, high = admin.offsets([topic])[topic]
         buffer = reader.read_to_end({topic: low}, {topic: high}, 10_000_000)[topic]
         reader.close()
         events = parse_events(topic, buffer.messages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ Once = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """Policy: site A wins, but for `newest_*`, where the later `at` does."""
     path: Path = tmp_path_factory.mktemp("conflicts")
     names = ("midway", "both_ways", "suffix", "newest_row", "newest_gone", "site_gone", "again")
@@ -27,7 +27,7 @@ def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "policy": {"site": "A"},
         "tables": {f"{rig.name}.{t}": newest for t in ("newest_row", "newest_gone")},
     }
-    yield rig.create(*(ROW.format(name) for name in names))
+    return rig.create(*(ROW.format(name) for name in names))
 
 
 def once(action: Callable[[], None]) -> Once:

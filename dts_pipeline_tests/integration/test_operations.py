@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,12 @@ COLLATE utf8mb4_general_ci
 
 
 @pytest.fixture(scope="module")
-def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """One pair for the module; each test has tables of its own."""
     path: Path = tmp_path_factory.mktemp("operations")
     plain = [TABLES.format(name) for name in ("item", "left_item", "texts", "quiet")]
     unique = [UNIQUE.format(name) for name in ("mail", "right_mail", "handed")]
-    yield Rig(stack_mariadb, "ops", path).create(*plain, *unique, WORDS)
+    return Rig(stack_mariadb, "ops", path).create(*plain, *unique, WORDS)
 
 
 def test_every_kind_of_statement_arrives(rig: Rig) -> None:

@@ -1,0 +1,36 @@
+"""What an application of a batch needs, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dts_pipeline.core.batches import Batch
+from dts_pipeline.core.decode import ValueModes
+from dts_pipeline.core.links import Link
+from dts_pipeline.core.marks import Mark
+from dts_pipeline.core.schema import Table
+
+
+@dataclass(frozen=True)
+class ApplyRequest:
+    """One batch on its way; tables by `schema.table`, as they are at each site.
+
+    `compare_json` says that the two sites store JSON differently.
+    """
+
+    link: Link
+    batch: Batch
+    tables: Mapping[str, Table]
+    source_tables: Mapping[str, Table]
+    mark: Mark
+    modes: ValueModes
+    compare_json: bool
+
+
+@dataclass(frozen=True)
+class ApplyResult:
+    """`outcome`: applied, already_applied or paused; counts per table."""
+
+    outcome: str
+    tables: Mapping[str, Mapping[str, int]]

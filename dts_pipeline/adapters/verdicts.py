@@ -1,0 +1,116 @@
+"""Meets the changes of a batch with the target's rows, decides conflicts, gives their records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pymysql.cursors import Cursor
+
+from dts_pipeline.adapters.apply_request import ApplyRequest
+from dts_pipeline.adapters.records import Record
+from dts_pipeline.adapters.staging import StagedTable
+from dts_pipeline.core.conflicts import Kind, Meeting, Winner, kind_of, source_wins
+from dts_pipeline.errors import TerminalError
+
+
+def classify(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list[Record]:
+    """Locks the target's rows and settles what is written; the records of rules R1 and R3.
+
+    Raises TerminalError `conflict` under the policy `fail`.
+    """
+    cursor.execute(staged.statements.classify(request.link.detect))
+    if not request.link.detect:
+        return []
+    cursor.execute(staged.statements.verdicts())
+    verdicts = pd.DataFrame(list(cursor.fetchall()), columns=["ord", "meeting", "found", "newer"])
+    same = verdicts[verdicts["meeting"] == Meeting.SAME.value]
+    conflicts = verdicts[verdicts["meeting"] == Meeting.CONFLICT.value]
+    staged.counts |= {"same": len(same), "conflicts": len(conflicts)}
+    records = []
+    if request.link.pair and not request.link.version_column_of(staged.table.full_name):
+        records += _same_records(staged, same)
+    if len(conflicts):
+        records += _decide(cursor, request, staged, conflicts)
+    return records
+
+
+def superseded(request: ApplyRequest) -> list[Record]:
+    """Rule R2: user changes that a marked event of their key overtook."""
+    rows = request.batch.superseded
+    if rows is None or request.link.pair is None:
+        return []
+    return [
+        Record(table, key, Kind.SUPERSEDED, Winner.NONE, before, after)
+        for table, key, before, after in _values(rows, "table", "key", "before", "after")
+    ]
+
+
+def _decide(
+    cursor: Cursor, request: ApplyRequest, staged: StagedTable, conflicts: pd.DataFrame
+) -> list[Record]:
+    policy = request.link.policy_of(staged.table.full_name)
+    if policy is None or policy.kind == "fail":
+        raise TerminalError(
+            "conflict",
+            f"{len(conflicts)} row(s) were changed at both sites and the policy is `fail`",
+            where={"link": request.link.name, "table": staged.table.full_name},
+            remedy="Make the rows equal by hand or choose another policy.",
+        )
+    ordinals = conflicts["ord"].to_numpy()
+    changes = staged.changes.iloc[ordinals]
+    found = conflicts["found"].to_numpy(dtype=np.bool_)
+    wins = source_wins(
+        policy,
+        request.link.source,
+        is_delete=changes["after"].isna().to_numpy(),
+        found=found,
+        newer=conflicts["newer"].to_numpy(dtype=np.int64),
+    )
+    won = [(int(ordinal),) for ordinal in ordinals[wins]]
+    if won:
+        cursor.executemany(staged.statements.set_won(), won)
+    staged.counts["lost"] = len(ordinals) - len(won)
+    there = _found_rows(cursor, staged)
+    decided = zip(_values(changes, "key", "before", "after"), ordinals, found, wins, strict=True)
+    return [
+        Record(
+            staged.table.full_name,
+            key,
+            kind_of(after is None, before is not None, bool(is_found)),
+            Winner.SOURCE if win else Winner.TARGET,
+            before,
+            after,
+            there.get(int(ordinal)),
+        )
+        for (key, before, after), ordinal, is_found, win in decided
+    ]
+
+
+def _same_records(staged: StagedTable, same: pd.DataFrame) -> list[Record]:
+    """Rule R1: that the target is equal already proves nothing; snapshot rows are excepted."""
+    changes = staged.changes.iloc[same["ord"].to_numpy()]
+    streamed = changes[~changes["snapshot"].astype(bool)]
+    return [
+        Record(staged.table.full_name, key, Kind.SAME, Winner.NONE, before, after)
+        for key, before, after in _values(streamed, "key", "before", "after")
+    ]
+
+
+def _values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(frame[column].tolist() for column in columns), strict=True)
+
+
+def _found_rows(cursor: Cursor, staged: StagedTable) -> dict[int, dict[str, Any]]:
+    """The target's rows of the conflicts as text, by ordinal."""
+    cursor.execute(staged.statements.found_rows())
+    names = [column.name for column in staged.statements.columns]
+    return {
+        int(ordinal): {
+            name: value if value is None or isinstance(value, str) else str(value)
+            for name, value in zip(names, values, strict=True)
+        }
+        for ordinal, *values in cursor.fetchall()
+    }

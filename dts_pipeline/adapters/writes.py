@@ -1,0 +1,60 @@
+"""The statements that write synced tables, each held against what classification foresaw."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pymysql
+from pymysql.cursors import Cursor
+
+from dts_pipeline.adapters.database import error_number
+from dts_pipeline.adapters.staging import StagedTable
+from dts_pipeline.errors import TerminalError, TransientError
+
+_DUPLICATE_KEY = re.compile(r"for key '([^']*)'$")
+
+
+def write_rows(cursor: Cursor, staged: Sequence[StagedTable]) -> None:
+    """Deletes of all tables first, then updates and inserts.
+
+    Raises TransientError `duplicate_key` where a user was faster, TerminalError `count_mismatch`.
+    """
+    expected = []
+    for table in staged:
+        cursor.execute(table.statements.expected_counts())
+        expected.append([int(number) for number in cursor.fetchone() or (0, 0, 0)])
+    for table, (deletes, updates, _) in zip(staged, expected, strict=True):
+        replaced = updates if table.statements.replaces_rows else 0
+        _run(cursor, table, table.statements.delete(), deletes + replaced)
+    for table, (deletes, updates, inserts) in zip(staged, expected, strict=True):
+        update = table.statements.update()
+        if update is not None:
+            _run(cursor, table, update, updates)
+        replaced = 0 if update is not None else updates
+        _run(cursor, table, table.statements.insert(), inserts + replaced)
+        table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
+
+
+def _run(cursor: Cursor, table: StagedTable, statement: str, expected: int) -> None:
+    if not expected:
+        return
+    try:
+        written = cursor.execute(statement)
+    except pymysql.IntegrityError as error:
+        if error_number(error) != 1062:
+            raise
+        match = _DUPLICATE_KEY.search(str(error.args[1]))
+        raise TransientError(
+            "duplicate_key",
+            "a key appeared at the target between classification and write",
+            where={"table": table.table.full_name, "index": match[1] if match else "?"},
+            remedy="The batch is repeated by itself.",
+        ) from None
+    if written != expected:
+        raise TerminalError(
+            "count_mismatch",
+            f"a statement wrote {written} row(s) where {expected} were due",
+            where={"table": table.table.full_name, "statement": statement.split(" ", 1)[0]},
+            remedy="Look for triggers or a GTID that was used before; nothing was written.",
+        )

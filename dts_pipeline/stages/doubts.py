@@ -1,0 +1,95 @@
+"""What stops a link while it reads: situations in which going on could lose or cut something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.batches import Checkpoint, Plan, SourcePosition
+from dts_pipeline.core.gtids import GtidSet
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.transactions import Cut, Segment
+from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.runtime import LinkRuntime
+
+
+def refuse_too_large(runtime: LinkRuntime, wanted: Sequence[Segment], cut: Cut | None) -> None:
+    """Stops before the memory limit of a single transaction is passed."""
+    if runtime.reader.bytes <= runtime.limits.max_transaction_bytes:
+        return
+    first = wanted[0].transaction if wanted else "?"
+    raise TerminalError(
+        "transaction_too_large",
+        "a source transaction does not fit into the memory limit",
+        where={
+            "link": runtime.link.name,
+            "transaction": cut.waiting if cut and cut.waiting else first,
+            "limit_bytes": runtime.limits.max_transaction_bytes,
+        },
+        remedy="Raise batch.max_transaction_bytes on a machine with enough memory.",
+    )
+
+
+def refuse_late(
+    runtime: LinkRuntime, checkpoint: Checkpoint, events: pd.DataFrame, segments: int, cut: Cut
+) -> None:
+    """Stops on an event of a transaction that counted as whole without it.
+
+    It can only come where the first batch began in the middle of the topics. A copy that the
+    connector sent again is not meant: its position was passed.
+    """
+    applied = GtidSet.parse(checkpoint.applied_gtids)
+    unknown = events[cut.segment_of > segments]
+    passed = [name for name in unknown["transaction"].dropna().unique() if name in applied]
+    columns = ("topic", "partition", "offset", "file", "pos", "row", "half")
+    rows = unknown[unknown["transaction"].isin(passed)]
+    for topic, partition, offset, *place in zip(*(rows[c].tolist() for c in columns), strict=True):
+        known = checkpoint.partitions[TopicPartition(topic, partition)].position
+        if known is None or SourcePosition(*place) > known:
+            raise TerminalError(
+                "late_event",
+                "an event came after its transaction had been taken as whole",
+                where={
+                    "link": runtime.link.name,
+                    "topic": topic,
+                    "partition": partition,
+                    "offset": offset,
+                },
+                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+            )
+
+
+def refuse_dropped_table(runtime: LinkRuntime, plan: Plan, cut: Cut) -> None:
+    """Rows of a table that is gone would be waited for for ever; one made just now is not meant."""
+    unknown = [t for t in cut.missing if runtime.link.topic_of(t) not in plan.source_tables]
+    gone = set(unknown) - set(read_tables(runtime.source, lambda name: name in unknown))
+    if gone:
+        raise TerminalError(
+            "table_missing",
+            "rows were written to a table that does not exist at the source any more",
+            where={"link": runtime.link.name, "tables": ",".join(sorted(gone))},
+            remedy="Leave the table out (`!schema.table` among the pair's `tables`), or make it "
+            "again at both sites.",
+        )
+
+
+def refuse_missing_metadata(runtime: LinkRuntime, events: pd.DataFrame) -> None:
+    """A pair's row event without a transaction can belong to no whole one."""
+    streamed = events["op"].isin(["c", "u", "d"]) & events["transaction"].isna()
+    if not runtime.link.pair or not streamed.any():
+        return
+    first = events[streamed].iloc[0]
+    raise TerminalError(
+        "transaction_metadata_missing",
+        "a row event names no transaction, so whole transactions cannot be told",
+        where={
+            "link": runtime.link.name,
+            "topic": first["topic"],
+            "partition": first["partition"],
+            "offset": first["offset"],
+        },
+        remedy="Set provide.transaction.metadata=true at the connector and give the link a new "
+        "start behind these events (docs/operations.md).",
+    )
