@@ -12,6 +12,7 @@ from collections import Counter
 
 import pandas as pd
 
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.envelope import parse_events
@@ -24,7 +25,7 @@ Writes = Counter[tuple[int, str]]
 
 
 def assert_unbroken(rig: Rig, link: str, since: Checkpoint) -> None:
-    """Every batch after `since` goes on where the one before it ended; the last is the checkpoint."""
+    """Each batch after `since` goes on where the last one ended, up to the checkpoint."""
     now = rig.checkpoint(link)
     rows = rig.database(rig.links[link].target).query(
         "SELECT batch, from_offsets, until_offsets FROM dts.batch "
@@ -43,7 +44,7 @@ def assert_at_the_ends(rig: Rig, link: str) -> None:
     tables = [tp for tp in partitions if tp.topic != rig.links[link].transaction_topic]
     assert tables
     reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
-    offsets = reader.offsets(tables)
+    offsets = KafkaAdmin({"bootstrap.servers": rig.stack.kafka}).offsets(tables)
     reader.close()
     assert {tp: partitions[tp].next_offset for tp in tables} == {
         tp: high for tp, (_, high) in offsets.items()
@@ -61,7 +62,7 @@ def marked_writes(rig: Rig, side: str, table: str) -> Writes:
 def _events(rig: Rig, side: str, table: str) -> pd.DataFrame:
     topic = TopicPartition(f"{rig.sites['ab'.index(side)]}.{rig.name}.{table}", 0)
     reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
-    low, high = reader.offsets([topic])[topic]
+    low, high = KafkaAdmin({"bootstrap.servers": rig.stack.kafka}).offsets([topic])[topic]
     buffer = reader.read_to_end({topic: low}, {topic: high}, 10_000_000)[topic]
     reader.close()
     return parse_events(topic, buffer.messages)
