@@ -172,8 +172,8 @@ def sync(session: Session, output: Output, link: str, until_caught_up: bool) -> 
 def status(session: Session, output: Output) -> int:
     """Show where every link stands.
 
-    Goes on without a server that is down, and says which. Status 1 if a link is paused, has open conflicts, or a server does not answer; 2 if no link
-    could be read.
+    Goes on without a server that is down, and says which. Status 1 if a link is paused or has
+    open conflicts, or a server does not answer; 2 if no link could be read.
     """
     from dts_pipeline.commands import status as command
 

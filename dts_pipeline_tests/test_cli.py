@@ -13,13 +13,12 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from dts_pipeline.adapters.kafka_reader import KafkaReader
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.cli import Commands, main
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.status import LinkStatus
 from dts_pipeline.commands.sync import STALLED_SECONDS, repeat
 from dts_pipeline.core.batches import Checkpoint, RunSummary
-from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import DtsError
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack
@@ -282,14 +281,9 @@ def write_items(rig: Rig, *ids: int) -> None:
     values = ", ".join(f"({i}, 'item {i}')" for i in ids)
     rig.sql("a", f"INSERT INTO item VALUES {values}")
     ((rows,),) = rig.rows("a", "SELECT COUNT(*) FROM item")
-    topic = TopicPartition(f"{rig.sites[0]}.{rig.name}.item", 0)
-    reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
-
-    def is_captured() -> bool:
-        return bool(reader.topics([topic.topic])) and reader.offsets([topic])[topic][1] >= rows
-
-    wait_for(is_captured, 60)
-    reader.close()
+    topic = f"{rig.sites[0]}.{rig.name}.item"
+    admin = KafkaAdmin({"bootstrap.servers": rig.stack.kafka})
+    wait_for(lambda: admin.end_offset(topic) >= rows, 60)
 
 
 @pytest.fixture(scope="module")
