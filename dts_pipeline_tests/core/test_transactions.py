@@ -12,6 +12,7 @@ from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.transactions import (
     Cut,
     Segment,
+    crash_in_view,
     events_until,
     expected_events,
     find_cut,
@@ -363,6 +364,71 @@ def test_the_first_batch_does_not_take_events_of_a_transaction_under_way() -> No
     cut = cut_of(messages, events, first=True)
 
     assert until_of(cut, events) == {TopicPartition("a.shop.orders", 0): 1}
+
+
+def test_what_is_missing_is_counted_by_table_over_all_transactions() -> None:
+    messages = [
+        begin("x:1"),
+        end("x:1", {ORDERS: 3, ITEMS: 1, "other.log": 5}, offset=1),
+        begin("x:2", offset=2),
+        end("x:2", {ORDERS: 2}, offset=3),
+    ]
+    cut = cut_of(messages, rows("x:1", 1) + rows("x:2", 1, first=1))
+
+    assert cut.missing == {ORDERS: 3, ITEMS: 1}
+    whole = rows("x:1", 3) + rows("x:2", 2, first=3) + rows("x:1", 1, table=ITEMS)
+    assert cut_of(messages, whole).missing == {}
+
+
+def test_what_is_missing_after_a_crash_does_not_count_first_copies() -> None:
+    """As many first copies as the second END counts: the reader must still ask for more."""
+    messages, events = crash(30, 20, 50)
+
+    assert cut_of(messages, events[:40]).missing == {ORDERS: 20}
+
+
+@pytest.mark.parametrize(
+    ("messages", "seen"),
+    [
+        ([begin("x:1"), end("x:1", {})], False),
+        ([begin("x:1"), end("x:1", {}), begin("x:2"), end("x:2", {})], False),
+        ([begin("x:1"), begin("x:1"), end("x:1", {})], True),
+        ([begin("x:1"), end("x:1", {}), begin("x:1"), end("x:1", {})], True),
+        ([begin("x:1"), begin("x:2"), end("x:2", {})], True),  # or a DDL statement
+    ],
+)
+def test_a_crash_in_view(messages: list[TransactionMessage], seen: bool) -> None:
+    assert crash_in_view(segments_of(messages)) is seen
+
+
+def test_a_link_that_starts_in_the_middle_takes_what_lies_across_as_it_is() -> None:
+    """Its rows of before the start are not the link's; it would wait for them for ever."""
+    messages = [
+        end("x:1", {ORDERS: 3}, offset=1, at=T0),  # its BEGIN is before the start
+        begin("x:2", offset=2, at=T0 + 1),
+        end("x:2", {ORDERS: 3}, offset=3, at=T0 + 2),
+        begin("x:3", offset=4, at=T0 + 1_000),
+        end("x:3", {ORDERS: 2}, offset=5, at=T0 + 1_001),
+    ]
+    events = rows("x:2", 1, at=T0 + 2) + rows("x:3", 1, first=1, at=T0 + 1_000)
+    segments, frame = segments_of(messages), builders.frame(events)
+
+    assert find_cut(segments, frame, carried, first_batch=True).complete == 0
+    cut = find_cut(segments, frame, carried, first_batch=True, unverified_until_ms=T0 + 2)
+    assert (cut.complete, cut.transaction_until, cut.waiting) == (2, 4, "x:3")
+    assert cut.missing == {ORDERS: 1}
+
+
+def test_a_begin_stamped_a_little_after_its_first_rows_is_theirs() -> None:
+    """Its topic is made first; a restart of the connector takes longer than that."""
+    messages = [
+        begin("x:1", at=T0),
+        begin("x:1", offset=1, at=T0 + 10_000),
+        end("x:1", {ORDERS: 2}, offset=2, at=T0 + 10_100),
+    ]
+    second = rows("x:1", 2, first=2, started=0, at=T0 + 9_900)
+
+    assert cut_of(messages, [*rows("x:1", 2, started=0, at=T0), *second]).complete == 2
 
 
 def test_no_messages_and_no_events() -> None:
