@@ -69,7 +69,7 @@ class ChildRun:
     def wait_stopped(self, point: Point) -> None:
         """Waits until the process stands still at the point."""
         wait_for(lambda: self._faults.struck(self._link, point) is not None, _SECONDS)
-        wait_for(lambda: _state(self._pid) == "T", _SECONDS)
+        wait_for(lambda: state_of(self._pid) == "T", _SECONDS)
 
     def go_on(self) -> None:
         """Lets the stopped process go on."""
@@ -112,6 +112,6 @@ def _run(rig: Rig, link: str, faults: Faults, answer: Connection[Any, Any]) -> N
         answer.send(Outcome(None, summary.batches, dict(summary.counts)))
 
 
-def _state(pid: int) -> str:
+def state_of(pid: int) -> str:
     """The process's state as proc(5) names it; T is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

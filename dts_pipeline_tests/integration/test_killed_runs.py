@@ -20,7 +20,7 @@ import yaml
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
 from dts_pipeline_tests.integration.applied_once import assert_at_the_ends, assert_unbroken
-from dts_pipeline_tests.integration.child_runs import ChildRun
+from dts_pipeline_tests.integration.child_runs import ChildRun, state_of
 from dts_pipeline_tests.integration.dagster_home import SCHEDULE_TAG, DagsterHome, running
 from dts_pipeline_tests.integration.faults import FAULTS, Faults, Strike
 from dts_pipeline_tests.integration.rig import Rig, wait_for
@@ -237,7 +237,6 @@ def asset(one: Scheduled) -> dg.AssetKey:
 def alive(pid: int) -> bool:
     """Whether the process runs; one that has ended but was not waited for does not."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state_of(pid) not in "ZX"
     except FileNotFoundError:
         return False
-    return state not in "ZX"
