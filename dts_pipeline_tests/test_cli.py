@@ -342,11 +342,21 @@ class TestOnServers:
         paused = dts.json("sync", rig.forth, "--until-caught-up", status=exits.FOUND)
         assert (paused["paused"], paused["batches"]) == (True, 0)
         assert rig.rows("b", "SELECT id FROM item") == [(1,)]
-        assert dts.json("status", status=exits.FOUND)["links"][0]["state"] == "paused"
+        shown = dts.json("status", status=exits.FOUND)["links"][0]
+        assert (shown["state"], shown["behind"]) == ("paused", 1)
 
         dts.json("resume", rig.forth)
         dts.json("sync", rig.forth, "--until-caught-up")
         assert rig.rows("b", "SELECT id FROM item") == [(1,), (2,)]
+
+    def test_status_counts_tables_that_no_run_has_seen_yet(self, make_rig: MakeRig) -> None:
+        rig = make_rig("clinewtable")
+        dts = self.dts(rig)
+        dts.json("sync", rig.forth, "--until-caught-up")
+        rig.both(ITEM)
+        write_items(rig, 1, 2)
+
+        assert dts.json("status")["links"][0]["behind"] == 2
 
     def test_status_goes_on_without_one_server(self, make_rig: MakeRig, tmp_path: Path) -> None:
         rig = make_rig("clidown", ITEM)

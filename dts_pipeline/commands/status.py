@@ -29,8 +29,8 @@ class LinkStatus:
     """One link; what could not be asked is None, and `problems` says why.
 
     `state` is unknown, never_ran, paused or running. `behind` counts the row events in Kafka past
-    the checkpoint, `lag_seconds` the age of the newest applied commit while there are some.
-    `open_conflicts` is by table, then kind.
+    the checkpoint, `lag_seconds` the age of the newest applied commit while there are some (None
+    if nothing was applied yet). `open_conflicts` is by table, then kind.
     """
 
     link: str
@@ -124,15 +124,29 @@ class _Board:
         return checkpoint
 
     def _from_kafka(self, link: Link, checkpoint: Checkpoint, entry: LinkStatus) -> None:
-        rows = {
+        self.admin = self.admin or KafkaAdmin(self.session.kafka)
+        known = {
             tp: at for tp, at in checkpoint.partitions.items() if tp.topic != link.transaction_topic
         }
-        self.admin = self.admin or KafkaAdmin(self.session.kafka)
-        offsets = self.admin.offsets(list(rows))
-        entry.behind = sum(max(0, offsets[tp][1] - at.next_offset) for tp, at in rows.items())
-        newest = max((at.ts_ms for at in rows.values()), default=0)
-        lagging = entry.behind > 0 and newest > 0
-        entry.lag_seconds = round(max(0.0, time.time() - newest / 1000), 1) if lagging else 0.0
+        new = self._new_topics(link, {tp.topic for tp in known})
+        highs = {tp: high for tp, (_, high) in self.admin.offsets(list(known)).items()}
+        entry.behind = sum(max(0, highs[tp] - at.next_offset) for tp, at in known.items())
+        entry.behind += sum(self.admin.end_offset(topic) for topic in new)
+        newest = max((at.ts_ms for at in known.values()), default=0)
+        if not entry.behind:
+            entry.lag_seconds = 0.0
+        elif newest:
+            entry.lag_seconds = round(max(0.0, time.time() - newest / 1000), 1)
+
+    def _new_topics(self, link: Link, known: set[str]) -> list[str]:
+        """Topics of carried tables that no run has taken into the checkpoint yet."""
+        assert self.admin is not None
+        prefix = f"{link.source_prefix}."
+        return [
+            name
+            for name in self.admin.names() - known
+            if name.startswith(prefix) and link.matches(name.removeprefix(prefix))
+        ]
 
 
 def _by_table(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
