@@ -140,6 +140,14 @@ class BatchWriter:
         staged = []
         changes = request.batch.frame
         for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):
+            if name not in request.tables or name not in request.source_tables:
+                raise TerminalError(
+                    "table_missing",
+                    "there are changes of a table that does not exist any more",
+                    where={"link": request.link.name, "table": name},
+                    remedy="Leave the table out (`!schema.table` among the pair's `tables`), or "
+                    "make it again at both sites.",
+                )
             statements = TableStatements(
                 request.tables[str(name)],
                 request.mark.dialect,

@@ -9,6 +9,9 @@ from dts_pipeline.core.schema import Column, Dialect, Table
 from dts_pipeline.core.type_fit import Fit, family_of, misfit
 
 
+_CASCADES_LOGGED = (9, 6)
+
+
 @dataclass(frozen=True)
 class Difference:
     """One way in which `table` at the target is not like the source's.
@@ -40,6 +43,18 @@ def compare_tables(
         found += _column_differences(column, source, target, (source_dialect, target_dialect))
     found += _extra_columns(source, target)
     return found
+
+
+def unlogged_cascades(table: Table, dialect: Dialect, version: str) -> tuple[str, ...]:
+    """The foreign keys through which a write to `table` changes rows that no binlog shows.
+
+    `version` is the server's, such as `9.7.4` or `10.11.6-MariaDB`. MySQL logs what a cascade
+    changes since 9.6; MariaDB does not.
+    """
+    release = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
+    if dialect is Dialect.MYSQL and release >= _CASCADES_LOGGED:
+        return ()
+    return table.cascading_keys
 
 
 def _table_differences(source: Table, target: Table) -> Iterator[Difference]:

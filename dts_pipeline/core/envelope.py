@@ -226,7 +226,8 @@ def _poison(code: str, what: str, topic_partition: TopicPartition, offset: int) 
             "offset": offset,
         },
         remedy="Look at the message and at the connector's converter settings; nothing of its "
-        "batch was written.",
+        "batch was written. If the message is not to be read, compare both sites, then give the "
+        "link a new start behind it (docs/operations.md).",
     )
 
 

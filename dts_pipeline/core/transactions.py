@@ -87,7 +87,7 @@ def find_cut(
 ) -> Cut:
     """The longest run of whole transactions at the beginning of what was read.
 
-    `events`: columns transaction, table, run, timestamp (see `envelope.parse_events`).
+    `events`: columns transaction, table, op, run, timestamp (see `envelope.parse_events`).
     `carried` says which tables of an END the link reads; the others are not waited for.
     `first_batch`: events of transactions whose BEGIN Kafka no longer holds belong to the batch if
     they were sent before the first BEGIN that it does hold. `unverified_until_ms`: transactions
@@ -95,7 +95,9 @@ def find_cut(
     """
     segment_of = _assign(segments, events, first_batch)
     counted = _count(segment_of, events)
-    with_events = {index for index, _ in counted}
+    # A TRUNCATE is DDL: it is an event, yet its BEGIN has no END either.
+    rows = (events["op"] != "t").to_numpy()
+    with_events = {index for index, _ in _count(segment_of[rows], events[rows])}
     missing: dict[str, int] = {}
     broken: set[str] = set()
     complete, until, waiting, whole = 0, None, None, True

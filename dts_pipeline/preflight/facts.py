@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from dts_pipeline.adapters.connect_api import RegisteredConnector
 from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.config import Config
+from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Dialect, Table
 
 
@@ -31,6 +33,8 @@ class SiteFacts:
     the origin stamp, 0 where it worked. `refused` maps a table to the rights that were refused
     on it. `triggers` and `replicas` are None where the account may not see them.
     `clock_ahead` is in seconds against this machine, `clock_doubt` how far it may be off.
+    `checkpoints` are those of the links that write here, by link; `used_marks` names the links
+    whose next GTID the server has executed already.
     """
 
     name: str
@@ -45,6 +49,9 @@ class SiteFacts:
     replicas: int | None = 0
     clock_ahead: float = 0.0
     clock_doubt: float = 0.0
+    incarnation: str = ""
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    used_marks: frozenset[str] = frozenset()
 
     def is_on(self, variable: str) -> bool:
         """Whether a boolean variable is on; False for one that the server does not have."""
@@ -74,6 +81,7 @@ class Facts:
     sites: Mapping[str, SiteFacts]
     topics: Mapping[str, TopicSettings] | None = None
     connectors: Mapping[str, RegisteredConnector] | None = None
+    offsets: Mapping[TopicPartition, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def mark(self) -> MarkKind:

@@ -11,9 +11,12 @@ import pymysql
 from sqlalchemy import text
 
 from dts_pipeline.adapters.database import Database, error_number
+from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.grants import LEDGER_SCHEMA
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.marks import mark_uuid
 from dts_pipeline.core.schema import Dialect, Table
 from dts_pipeline.core.statements import quoted
 from dts_pipeline.preflight.facts import SiteFacts, Trigger
@@ -67,6 +70,7 @@ def probe_site(database: Database, links: Iterable[Link], connector_user: str) -
     tables = read_tables(database, lambda name: any(link.matches(name) for link in mine))
     ledger = _ledger_tables(database)
     rights = _rights(database)
+    checkpoints = _checkpoints(database, mine, ledger)
     ahead, doubt = _clock(database)
     return SiteFacts(
         name=database.site,
@@ -81,7 +85,42 @@ def probe_site(database: Database, links: Iterable[Link], connector_user: str) -
         replicas=_replicas(database, rights, connector_user),
         clock_ahead=ahead,
         clock_doubt=doubt,
+        incarnation=facts.incarnation,
+        checkpoints=checkpoints,
+        used_marks=_used_marks(database, facts.dialect, checkpoints),
     )
+
+
+def _checkpoints(
+    database: Database, links: Iterable[Link], tables: frozenset[str]
+) -> dict[str, Checkpoint]:
+    """The checkpoints of the links that write here, as far as they have run."""
+    if not tables >= {"installation", "checkpoint"}:
+        return {}
+    ledger = Ledger(database)
+    found = {
+        link.name: ledger.read(link.name, link.lane)
+        for link in links
+        if link.target == database.site
+    }
+    return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
+
+
+def _used_marks(
+    database: Database, dialect: Dialect, checkpoints: Mapping[str, Checkpoint]
+) -> frozenset[str]:
+    """The links whose next GTID this MySQL server would skip."""
+    if dialect is not Dialect.MYSQL or not checkpoints:
+        return frozenset()
+    installation = Ledger(database).installation()
+    used = set()
+    for name, at in checkpoints.items():
+        uuid = mark_uuid(installation, name, at.lane, at.generation)
+        gtid = f"{uuid}:{at.mark_sequence + 1}"
+        sql = "SELECT GTID_SUBSET(:gtid, @@GLOBAL.gtid_executed) AS used"
+        if database.query(sql, {"gtid": gtid})[0].used:
+            used.add(name)
+    return frozenset(used)
 
 
 def _ledger_tables(database: Database) -> frozenset[str]:

@@ -10,8 +10,10 @@ from dts_pipeline.adapters.connect_api import ConnectApi, RegisteredConnector
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin, TopicSettings
 from dts_pipeline.adapters.sites import kafka_properties, open_databases
 from dts_pipeline.config import Config
+from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import DtsError
 from dts_pipeline.preflight import (  # noqa: F401  (each registers its checks)
+    checkpoint_checks,
     connector_checks,
     mark_checks,
     server_checks,
@@ -19,7 +21,7 @@ from dts_pipeline.preflight import (  # noqa: F401  (each registers its checks)
     table_checks,
     topic_checks,
 )
-from dts_pipeline.preflight.facts import Facts
+from dts_pipeline.preflight.facts import Facts, SiteFacts
 from dts_pipeline.preflight.findings import Finding, Severity, of_error
 from dts_pipeline.preflight.probe import probe_site
 from dts_pipeline.preflight.registry import connectors_of, run_checks
@@ -63,8 +65,30 @@ def run_preflight(config: Config, secrets: Mapping[str, str]) -> list[Finding]:
         sites=known,
         topics=None if isinstance(topics, DtsError) else topics,
         connectors=None if isinstance(connectors, DtsError) else connectors,
+        offsets={} if isinstance(topics, DtsError) else _offsets(config, secrets, topics, known),
     )
     return sort_findings([*findings, *missing_connectors(facts), *run_checks(facts)])
+
+
+def _offsets(
+    config: Config,
+    secrets: Mapping[str, str],
+    topics: Mapping[str, TopicSettings],
+    sites: Mapping[str, SiteFacts],
+) -> dict[TopicPartition, tuple[int, int]]:
+    """First and next offset of every partition of the topics that a checkpoint names."""
+    named = {
+        tp.topic
+        for site in sites.values()
+        for checkpoint in site.checkpoints.values()
+        for tp in checkpoint.partitions
+    }
+    partitions = [
+        TopicPartition(name, number)
+        for name in sorted(named & set(topics))
+        for number in range(topics[name].partitions)
+    ]
+    return KafkaAdmin(kafka_properties(config, secrets)).offsets(partitions)
 
 
 def sort_findings(findings: list[Finding]) -> list[Finding]:

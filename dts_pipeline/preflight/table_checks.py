@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dts_pipeline.core.contract import Difference, compare_tables
+from dts_pipeline.core.contract import Difference, compare_tables, unlogged_cascades
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, warning
 from dts_pipeline.preflight.registry import Problems, link_check
-
-# MySQL logs the rows that a cascade changes since 9.6; MariaDB never does.
-_CASCADES_LOGGED = (9, 6)
 
 
 @link_check("table_missing", "every table of the source exists at the target")
@@ -104,10 +101,8 @@ def policy_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFact
 @link_check("cascade_not_carried", "no foreign key changes rows unlogged")
 def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
     """Rows that a cascade changes must be in the binlog, or the other side keeps them."""
-    if source.dialect is Dialect.MYSQL and source.release >= _CASCADES_LOGGED:
-        return
     for table in facts.carried(link):
-        for key in table.cascading_keys:
+        for key in unlogged_cascades(table, source.dialect, source.version):
             child, _, constraint = key.rpartition(".")
             if link.matches(child):
                 yield error(

@@ -11,9 +11,10 @@ from dts_pipeline.adapters.connect_api import ConnectApi
 from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
-from dts_pipeline.core.contract import compare_tables
+from dts_pipeline.core.continuity import NEW_START, refuse_break
+from dts_pipeline.core.contract import compare_tables, unlogged_cascades
 from dts_pipeline.core.decode_modes import ValueModes
-from dts_pipeline.core.links import Link, Start
+from dts_pipeline.core.links import Start
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.type_fit import Fit
@@ -39,15 +40,15 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     tables = read_tables(runtime.target, link.matches)
     _check_tables(runtime, source_tables, tables)
     _check_domain(runtime)
-    topics = _topics(runtime, source_tables)
     checkpoint = runtime.ledger.read(link.name, link.lane)
+    topics = _topics(runtime, source_tables, checkpoint)
     offsets = runtime.admin.offsets(
         [TopicPartition(t.name, p) for t in topics.values() for p in range(t.partitions)]
     )
     if checkpoint is None:
         checkpoint = runtime.ledger.begin(_first_checkpoint(runtime, topics, offsets))
     else:
-        _check_continuity(runtime, checkpoint, topics, offsets)
+        refuse_break(checkpoint, runtime.source.facts.incarnation, topics, offsets)
     checkpoint = _with_new_topics(runtime, checkpoint, topics, offsets)
     until = {tp: high for tp, (_, high) in offsets.items()}
     return Plan(
@@ -128,6 +129,7 @@ def _check_tables(
                     },
                     remedy=difference.remedy,
                 )
+        _refuse_cascades(runtime, table)
         policy = runtime.link.policy_of(name)
         names = {c.name for c in table.columns}
         if policy and policy.column and policy.column not in names:
@@ -136,6 +138,26 @@ def _check_tables(
                 "the column that the policy compares does not exist",
                 where={"link": runtime.link.name, "table": name, "column": policy.column},
                 remedy="Add the column at both sites, or give the table another policy.",
+            )
+
+
+def _refuse_cascades(runtime: LinkRuntime, table: Table) -> None:
+    """Rows that a cascade changes without logging them would stay as they are at the target."""
+    facts = runtime.source.facts
+    for key in unlogged_cascades(table, facts.dialect, facts.version):
+        child, _, constraint = key.rpartition(".")
+        if runtime.link.matches(child):
+            raise TerminalError(
+                "cascade_not_carried",
+                "a foreign key cascades, and the source does not log the rows that it changes",
+                where={
+                    "link": runtime.link.name,
+                    "table": table.full_name,
+                    "child": child,
+                    "constraint": constraint,
+                },
+                remedy="Change its actions to RESTRICT or NO ACTION and let the application write "
+                "the child rows, or leave the child table out of the link.",
             )
 
 
@@ -153,11 +175,18 @@ def _check_domain(runtime: LinkRuntime) -> None:
         )
 
 
-def _topics(runtime: LinkRuntime, tables: Mapping[str, Table]) -> dict[str, TopicSettings]:
-    """The link's topics that exist; a table without events yet has none."""
+def _topics(
+    runtime: LinkRuntime, tables: Mapping[str, Table], checkpoint: Checkpoint | None
+) -> dict[str, TopicSettings]:
+    """The link's topics that exist; a table without events yet has none.
+
+    Those of the checkpoint are among them, also when their table has been dropped since.
+    """
     link = runtime.link
-    names = [link.topic_of(name) for name in tables]
-    topics = runtime.admin.topics([link.transaction_topic, *names])
+    names = {link.transaction_topic, *(link.topic_of(name) for name in tables)}
+    if checkpoint is not None:
+        names |= {tp.topic for tp in checkpoint.partitions}
+    topics = runtime.admin.topics(names)
     if link.pair and link.transaction_topic not in topics:
         raise TerminalError(
             "topic_missing",
@@ -206,82 +235,23 @@ def _first_checkpoint(
     )
 
 
-def _check_continuity(
-    runtime: LinkRuntime,
-    checkpoint: Checkpoint,
-    topics: Mapping[str, TopicSettings],
-    offsets: _Offsets,
-) -> None:
-    link = runtime.link
-    now = runtime.source.facts.incarnation
-    if checkpoint.incarnation != now:
-        raise TerminalError(
-            "source_changed",
-            "another server stands behind the source site than the one read so far",
-            where={"link": link.name, "was": checkpoint.incarnation, "is": now},
-            remedy="Compare both sites, then give the link a new start (docs/operations.md).",
-        )
-    for tp, known in checkpoint.partitions.items():
-        where = {"link": link.name, "topic": tp.topic, "partition": tp.partition}
-        topic = topics.get(tp.topic)
-        if topic is None:
-            _refuse_missing(link, tp, where)
-            continue
-        if topic.id != known.topic_id:
-            raise TerminalError(
-                "topic_recreated",
-                "a topic was deleted and made anew since the last batch",
-                where=where,
-                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
-            )
-        low, high = offsets[tp]
-        if not low <= known.next_offset <= high:
-            raise TerminalError(
-                "offsets_lost",
-                "Kafka no longer holds the next offset",
-                where={**where, "next": known.next_offset, "low": low, "high": high},
-                remedy="Compare both sites, then give the link a new start (docs/operations.md); "
-                "raise the topic's retention.ms.",
-            )
-
-
-def _refuse_missing(link: Link, tp: TopicPartition, where: dict[str, object]) -> None:
-    raise TerminalError(
-        "topic_missing",
-        "a topic that was read so far does not exist any more",
-        where=where,
-        remedy=f"Was a table of link {link.name} dropped, or the topic deleted? Compare both "
-        "sites, then give the link a new start (docs/operations.md).",
-    )
-
-
 def _with_new_topics(
     runtime: LinkRuntime,
     checkpoint: Checkpoint,
     topics: Mapping[str, TopicSettings],
     offsets: _Offsets,
 ) -> Checkpoint:
-    """Takes in the topics of new tables, from their beginning; new partitions of old ones stop."""
-    known = {tp.topic for tp in checkpoint.partitions}
+    """Takes in the topics of new tables, from their beginning."""
     fresh = {}
     for tp, (low, _) in offsets.items():
         if tp in checkpoint.partitions:
             continue
-        where = {"link": runtime.link.name, "topic": tp.topic, "partition": tp.partition}
-        if tp.topic in known:
-            raise TerminalError(
-                "partitions_added",
-                "a topic got more partitions, so its keys have moved between them",
-                where=where,
-                remedy="Let the link drain before partitions are added; now compare both sites, "
-                "then give the link a new start (docs/operations.md).",
-            )
         if low > 0:
             raise TerminalError(
                 "offsets_lost",
                 "Kafka has already removed the beginning of a new table's topic",
-                where=where,
-                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+                where={"link": runtime.link.name, "topic": tp.topic, "partition": tp.partition},
+                remedy=NEW_START,
             )
         fresh[tp] = PartitionCheckpoint(0, topics[tp.topic].id)
     if not fresh:
