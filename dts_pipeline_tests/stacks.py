@@ -90,6 +90,7 @@ def running_stack(flavour: str, mark: str) -> Iterator[Stack]:
             yield Stack(description)
             return
     with tempfile.TemporaryDirectory(prefix="dts-stack-") as directory:
+        Path(directory).chmod(0o755)  # the servers run as a user of their own
         up = [sys.executable, str(STACK), "up", "--flavour", flavour, "--mark", mark]
         done = subprocess.run(
             [*up, "--fast", "--dir", directory], capture_output=True, text=True, timeout=900

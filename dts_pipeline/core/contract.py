@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dts_pipeline.core.schema import Column, Dialect, Table
 from dts_pipeline.core.type_fit import Fit, family_of, misfit
 
-
 _CASCADES_LOGGED = (9, 6)
 
 

@@ -6,7 +6,6 @@ import re
 
 from dts_pipeline.core.contract import Difference, compare_tables, unlogged_cascades
 from dts_pipeline.core.links import Link
-from dts_pipeline.core.schema import Dialect
 from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, warning

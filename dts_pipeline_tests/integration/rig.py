@@ -304,7 +304,7 @@ class Rig:
         )
         for name, table in tables.items():
             columns = ", ".join(f"COALESCE(HEX({quoted(c.name)}), 'NULL')" for c in table.columns)
-            row = f"CONV(LEFT(MD5(CONCAT_WS('#', {columns})), 12), 16, 10)"
+            row = f"CONV(LEFT(SHA2(CONCAT_WS('#', {columns}), 256), 12), 16, 10)"
             query = f"SELECT COUNT(*), COALESCE(SUM({row}), 0) FROM {quoted(table.name)}"
             found[name] = tuple(int(value) for value in self.rows(side, query)[0])
         return found

@@ -170,5 +170,5 @@ def fingerprint_sql(connection: Connection) -> Iterator[tuple[str, str]]:
             )
             names = [str(row[0]) for row in cursor.fetchall()]
             texts = ", ".join(f"IFNULL(CAST(`{name}` AS CHAR), '~')" for name in names)
-            digest = f"CONV(LEFT(MD5(CONCAT_WS('|', {texts})), 15), 16, 10)"
+            digest = f"CONV(LEFT(SHA2(CONCAT_WS('|', {texts}), 256), 15), 16, 10)"
             yield table, f"SELECT COUNT(*), SUM(CAST({digest} AS UNSIGNED)) FROM `{table}`"
