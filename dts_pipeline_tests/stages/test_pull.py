@@ -1,0 +1,378 @@
+"""pull: whole transactions within the limits, whatever the connector and the broker did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dts_pipeline.config import BatchConfig
+from dts_pipeline.core.batches import Batch
+from dts_pipeline.core.envelope import Message, TransactionMessage
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.errors import PoisonError, TerminalError
+from dts_pipeline_tests import builders
+from dts_pipeline_tests.builders import T0, ChangeEvent, begin, end, run_id
+from dts_pipeline_tests.stages.bench import PAIR, TRANSACTIONS, Bench, topics
+
+ORDERS = TopicPartition("a.shop.orders", 0)
+ORDERS_1 = TopicPartition("a.shop.orders", 1)
+
+
+def transaction(
+    number: int, count: int, *, offset: int = 0, started: int = T0 - 5_000, **fields: Any
+) -> list[ChangeEvent]:
+    """`count` inserts of transaction 0-1-<number>, positions as the binlog has them."""
+    gtid = f"0-1-{number}"
+    return [
+        builders.insert(
+            100 * number + i,
+            "v",
+            gtid=gtid,
+            transaction=gtid,
+            offset=offset + i,
+            pos=1_000 * number + i,
+            run=run_id(started),
+            **fields,
+        )
+        for i in range(count)
+    ]
+
+
+def announced(*counts: tuple[int, int]) -> list[TransactionMessage]:
+    """BEGIN and END of each (number, count), all rows in shop.orders."""
+    messages = []
+    for place, (number, count) in enumerate(counts):
+        messages.append(begin(f"0-1-{number}", offset=2 * place, at=T0 + place))
+        messages.append(
+            end(f"0-1-{number}", {"shop.orders": count}, offset=2 * place + 1, at=T0 + place)
+        )
+    return messages
+
+
+def keys(batch: Batch) -> list[bytes]:
+    return list(batch.frame["key"])
+
+
+def test_all_that_is_whole_is_one_batch() -> None:
+    events = transaction(1, 2) + transaction(2, 3, offset=2)
+    batch = Bench(topics(events, announced((1, 2), (2, 3)))).pull()
+
+    assert len(batch.frame) == 5
+    assert (batch.number, batch.before.batch, batch.after.batch) == (1, 0, 1)
+    assert batch.ranges.until() == {ORDERS: 5, TRANSACTIONS: 4}
+    assert batch.after.applied_gtids == "0-2"
+    assert batch.waiting is None
+
+
+def test_nothing_new_is_an_empty_batch() -> None:
+    bench = Bench(topics(transaction(1, 2), announced((1, 2))))
+    bench.pull()
+    batch = bench.pull()
+
+    assert batch.is_empty
+    assert batch.frame.empty
+
+
+def test_a_batch_ends_with_the_last_transaction_that_fits() -> None:
+    events = [*transaction(1, 2), *transaction(2, 2, offset=2), *transaction(3, 2, offset=4)]
+    logs = topics(events, announced((1, 2), (2, 2), (3, 2)))
+    bench = Bench(logs, limits=BatchConfig(max_events=5))
+
+    assert [len(bench.pull().frame) for _ in range(3)] == [4, 2, 0]
+
+
+def test_a_transaction_larger_than_the_limit_is_taken_whole() -> None:
+    events = transaction(1, 9) + transaction(2, 1, offset=9)
+    bench = Bench(topics(events, announced((1, 9), (2, 1))), limits=BatchConfig(max_events=3))
+
+    assert [len(bench.pull().frame) for _ in range(2)] == [9, 1]
+
+
+def test_past_the_byte_limit_a_batch_ends_with_what_is_whole() -> None:
+    big = {"id": 1, "v": "x" * 2_000}
+    events = [
+        replace(event, after=big)
+        for number in (1, 2, 3)
+        for event in transaction(number, 1, offset=number - 1)
+    ]
+    limits = BatchConfig.model_validate({"max_bytes": "3KiB"})
+    bench = Bench(topics(events, announced((1, 1), (2, 1), (3, 1))), limits=limits, chunk=1)
+
+    assert [len(bench.pull().frame) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_transaction_that_memory_cannot_hold_stops_the_link() -> None:
+    events = [replace(e, after={"id": 1, "v": "x" * 2_000}) for e in transaction(1, 3)]
+    limits = BatchConfig.model_validate({"max_bytes": "1KiB", "max_transaction_bytes": "3KiB"})
+    with pytest.raises(TerminalError) as caught:
+        Bench(topics(events, announced((1, 3))), limits=limits, chunk=1).pull()
+
+    assert caught.value.code == "transaction_too_large"
+    assert caught.value.where["transaction"] == "0-1-1"
+
+
+def test_offsets_have_gaps() -> None:
+    """Tombstones and transaction markers: the end is a position, never a count."""
+    one, two = transaction(1, 2)
+    two = replace(two, offset=7)
+    logs = topics([one, two], announced((1, 2)))
+    logs[ORDERS].insert(1, builders.tombstone(one, 3))
+    batch = Bench(logs).pull()
+
+    assert len(batch.frame) == 2
+    assert batch.ranges.until()[ORDERS] == 8
+
+
+def test_events_whose_end_is_not_there_wait() -> None:
+    logs = topics(transaction(1, 2) + transaction(2, 1, offset=2), announced((1, 2)))
+    logs[TRANSACTIONS].append(builders.raw_transaction(begin("0-1-2", offset=2, at=T0 + 9)))
+    bench = Bench(logs)
+    batch = bench.pull()
+
+    assert len(batch.frame) == 2
+    assert batch.ranges.until() == {ORDERS: 2, TRANSACTIONS: 2}
+    logs[TRANSACTIONS].append(
+        builders.raw_transaction(end("0-1-2", {"shop.orders": 1}, offset=3, at=T0 + 9))
+    )
+    assert len(bench.pull().frame) == 1
+
+
+def test_an_end_whose_events_are_not_there_is_named() -> None:
+    batch = Bench(topics(transaction(1, 2), announced((1, 3)))).pull()
+
+    assert batch.is_empty
+    assert batch.waiting == "0-1-1"
+
+
+# --- after a crash of the connector ----------------------------------------------------------
+
+NEW_RUN = T0 + 20_000
+
+
+def crashed(*, again_from: int = 20, sent: int = 30, total: int = 60) -> Bench:
+    """`sent` rows of one transaction, a crash, then all from `again_from` on once more."""
+    rows = transaction(1, total)
+    copies = [replace(e, run=run_id(NEW_RUN), timestamp=NEW_RUN + 9) for e in rows[again_from:]]
+    placed = [replace(e, offset=i) for i, e in enumerate([*rows[:sent], *copies])]
+    messages = [
+        begin("0-1-1", at=T0),
+        begin("0-1-1", offset=1, at=NEW_RUN + 5),
+        end("0-1-1", {"shop.orders": total - again_from}, offset=2, at=NEW_RUN + 9),
+    ]
+    return Bench(topics(placed, messages))
+
+
+@pytest.mark.parametrize(
+    ("again_from", "sent", "total"), [(20, 30, 60), (20, 30, 50), (0, 30, 30), (30, 30, 60)]
+)
+def test_a_crash_inside_a_transaction_does_not_stop_the_link_for_ever(
+    again_from: int, sent: int, total: int
+) -> None:
+    batch = crashed(again_from=again_from, sent=sent, total=total).pull()
+
+    assert len(batch.frame) == sent + total - again_from
+    assert set(keys(batch)) == {b'{"id":%d}' % (100 + i) for i in range(total)}
+
+
+def test_first_copies_in_a_partition_that_no_end_speaks_of_are_not_left_behind() -> None:
+    rows = transaction(1, 4)
+    aside = replace(rows[0], partition=1)
+    first = [replace(e, offset=i) for i, e in enumerate(rows[1:3])]
+    again = [
+        replace(e, offset=2 + i, run=run_id(NEW_RUN), timestamp=NEW_RUN + 9)
+        for i, e in enumerate(rows[2:])
+    ]
+    messages = [
+        begin("0-1-1", at=T0),
+        begin("0-1-1", offset=1, at=NEW_RUN + 5),
+        end("0-1-1", {"shop.orders": 2}, offset=2, at=NEW_RUN + 9),
+    ]
+    batch = Bench(topics([*first, *again, aside], messages)).pull()
+
+    assert set(keys(batch)) == {b'{"id":%d}' % (100 + i) for i in range(4)}
+    assert batch.ranges.until()[ORDERS_1] == 1
+
+
+def test_copies_of_a_transaction_that_had_ended_wait_for_their_own_end() -> None:
+    rows = transaction(1, 3)
+    copies = [
+        replace(e, offset=3 + i, run=run_id(NEW_RUN), timestamp=NEW_RUN + 9)
+        for i, e in enumerate(rows[1:])
+    ]
+    logs = topics([*rows, *copies], announced((1, 3)))
+    bench = Bench(logs)
+    assert len(bench.pull().frame) == 3
+    logs[TRANSACTIONS] += [
+        builders.raw_transaction(begin("0-1-1", offset=2, at=NEW_RUN + 5)),
+        builders.raw_transaction(end("0-1-1", {"shop.orders": 2}, offset=3, at=NEW_RUN + 9)),
+    ]
+    assert len(bench.pull().frame) == 2
+    assert bench.pull().is_empty
+
+
+# --- snapshot rows ---------------------------------------------------------------------------
+
+
+def test_snapshot_rows_in_front_do_not_count_for_a_transaction() -> None:
+    rows = [builders.snapshot(i, "s", offset=i) for i in range(5)]
+    batch = Bench(topics([*rows, *transaction(1, 3, offset=5)], announced((1, 3)))).pull()
+
+    assert list(batch.frame["op"]) == ["r"] * 5 + ["c"] * 3
+
+
+def test_snapshot_rows_behind_the_cut_are_left_to_the_next_batch() -> None:
+    one = transaction(1, 4)
+    events = [
+        one[0],
+        *transaction(2, 1, offset=1),
+        builders.snapshot(9, "s", offset=2),
+        *(replace(e, partition=1, offset=i) for i, e in enumerate(one[1:])),
+    ]
+    logs = topics(events, announced((1, 4)))
+    bench = Bench(logs)
+    first = bench.pull()
+    assert set(first.frame["transaction"]) == {"0-1-1"}
+    assert first.ranges.until() == {ORDERS: 1, ORDERS_1: 3, TRANSACTIONS: 2}
+
+    more = announced((1, 4), (2, 1), (3, 1))[2:]
+    logs[TRANSACTIONS] += [builders.raw_transaction(m) for m in more]
+    logs[ORDERS] += [builders.message(e) for e in transaction(3, 1, offset=3)]
+    assert keys(bench.pull()) == [b'{"id":200}', b'{"id":9}', b'{"id":300}']
+
+
+# --- starts in the middle --------------------------------------------------------------------
+
+
+def test_a_start_in_the_middle_of_a_transaction_takes_what_is_there() -> None:
+    events = transaction(1, 3, timestamp=T0 + 1) + transaction(2, 1, offset=3, timestamp=T0 + 1_000)
+    logs = topics(events, announced((1, 3), (2, 1)))
+    bench = Bench(logs, start={ORDERS: 2, TRANSACTIONS: 1})
+
+    assert keys(bench.pull()) == [b'{"id":102}', b'{"id":200}']
+
+
+# --- what stops ------------------------------------------------------------------------------
+
+
+def test_a_malformed_message_is_poison_and_named() -> None:
+    logs = topics(transaction(1, 2), announced((1, 2)))
+    logs[ORDERS][1] = Message(1, T0, b'{"id":1}', b'{"secret')
+    with pytest.raises(PoisonError) as caught:
+        Bench(logs).pull()
+
+    assert (caught.value.code, caught.value.where["offset"]) == ("malformed_event", 1)
+
+
+def test_rows_of_a_pair_without_transaction_metadata_stop_the_link() -> None:
+    events = [replace(e, transaction=None) for e in transaction(1, 2)]
+    with pytest.raises(TerminalError) as caught:
+        Bench(topics(events, [])).pull()
+
+    assert caught.value.code == "transaction_metadata_missing"
+    assert caught.value.where["offset"] == 0
+
+
+def test_rows_of_a_table_that_is_gone_stop_the_link() -> None:
+    """Made, written and dropped between two runs: nobody would ever read its topic."""
+    messages = [
+        begin("0-1-1", at=T0),
+        end("0-1-1", {"shop.orders": 1, "shop._orders_new": 5}, offset=1, at=T0),
+    ]
+    with pytest.raises(TerminalError) as caught:
+        Bench(topics(transaction(1, 1), messages)).pull()
+
+    assert (caught.value.code, caught.value.where["tables"]) == (
+        "table_missing",
+        "shop._orders_new",
+    )
+
+
+# --- a one-way link without metadata -----------------------------------------------------------
+
+
+def test_a_one_way_link_without_metadata_goes_to_the_high_watermark() -> None:
+    events = [replace(e, transaction=None) for e in transaction(1, 2) + transaction(2, 1, offset=2)]
+    one_way = replace(PAIR, pair=None)
+    bench = Bench(topics(events, []), link=one_way, metadata=False)
+    batch = bench.pull()
+
+    assert len(batch.frame) == 3
+    assert batch.after.applied_gtids == "0-2"
+    assert bench.pull().is_empty
+
+
+# --- any stream --------------------------------------------------------------------------------
+
+SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=7)
+CRASHES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), max_size=2)
+
+
+def streamed(sizes: list[int], crashes: list[tuple[int, int]]) -> tuple[Bench, list[bytes]]:
+    """Transactions of these sizes over two partitions, sent with crashes (tenths, sent again)."""
+    rows = [
+        replace(event, partition=event.pos % 2)
+        for number, size in enumerate(sizes, start=1)
+        for event in transaction(number, size)
+    ]
+    sent: list[ChangeEvent] = []
+    messages: list[TransactionMessage] = []
+    reached = 0
+    for run, (tenths, again) in enumerate([*sorted(crashes), (10, 0)]):
+        started = T0 + 60_000 * run
+        crash = max(reached, len(rows) * tenths // 10)
+        _send(rows, reached, crash, started, sent, messages)
+        reached = max(0, crash - again)
+    placed, next_offset = [], {0: 0, 1: 0}
+    for event in sent:
+        placed.append(replace(event, offset=next_offset[event.partition]))
+        next_offset[event.partition] += 1
+    numbered = [replace(message, offset=i) for i, message in enumerate(messages)]
+    return Bench(topics(placed, numbered)), [event.key_bytes or b"" for event in rows]
+
+
+def _send(
+    rows: list[ChangeEvent],
+    first: int,
+    until: int,
+    started: int,
+    sent: list[ChangeEvent],
+    messages: list[TransactionMessage],
+) -> None:
+    """What one run of the connector sends: rows, BEGIN where it begins, END where all was sent."""
+    open_transaction, count, at = "", 0, started + 5_000
+    for place in range(first, until):
+        row = rows[place]
+        at += 10
+        if row.transaction != open_transaction:
+            open_transaction, count = row.transaction or "", 0
+            messages.append(begin(open_transaction, at=at))
+        sent.append(replace(row, run=run_id(started), timestamp=at))
+        count += 1
+        if place + 1 == len(rows) or rows[place + 1].transaction != open_transaction:
+            messages.append(end(open_transaction, {"shop.orders": count}, at=at))
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=SIZES, crashes=CRASHES)
+def test_whatever_crashes_every_event_is_pulled_once_and_in_whole_transactions(
+    sizes: list[int], crashes: list[tuple[int, int]]
+) -> None:
+    bench, expected = streamed(sizes, crashes)
+    seen: set[bytes] = set()
+    pulled = 0
+    while not (batch := bench.pull()).is_empty:
+        pulled += len(batch.frame)
+        new = set(keys(batch)) - seen
+        seen |= new
+        done = {t for t in batch.frame["transaction"]}
+        for number, size in enumerate(sizes, start=1):
+            if f"0-1-{number}" in done:  # no transaction is ever seen in part
+                assert {b'{"id":%d}' % (100 * number + i) for i in range(size)} <= seen
+    assert seen == set(expected)
+    assert pulled == sum(
+        len([m for m in log if m.value]) for tp, log in bench.logs.items() if tp != TRANSACTIONS
+    )
