@@ -7,33 +7,35 @@ caller and handed to `Config.secret`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
-from dts_pipeline.core.links import Link, MarkKind, Policy, Start
+from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
+from dts_pipeline.core.links import RESERVED_SCHEMAS, Link, MarkKind, Policy, Start
 from dts_pipeline.errors import ConfigError
 
-_SECRET = re.compile(r"^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$")
 _NAME = r"^[a-z][a-z0-9_]{0,30}$"
-_TABLE_PATTERN = re.compile(r"^[^.\s]+\.[^.\s]+$")
-_KAFKA_FIXED = {
-    "auto.offset.reset": "the pipeline stops on a lost offset instead of jumping over it",
-    "enable.auto.commit": "offsets are kept in the target's ledger",
-    "enable.auto.offset.store": "offsets are kept in the target's ledger",
-    "isolation.level": "aborted messages must never be applied",
-    "enable.partition.eof": "the reader needs it",
-    "group.id": "partitions are assigned, not subscribed",
-}
-_KAFKA_SECRETS = re.compile(r"password|secret|\.key\.pem$|oauthbearer\.config")
+_TABLE_PATTERN = re.compile(r"^!?[^.\s!]+\.[^.\s]+$")
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def _secret_reference(value: object) -> object:
-    if not isinstance(value, str) or not _SECRET.match(value):
+    if not isinstance(value, str) or not SECRET.match(value):
         raise ValueError("a secret must be written as ${NAME} and given in the environment")
     return value
 
@@ -45,6 +47,19 @@ def _byte_size(value: object) -> object:
     return int(match[1]) * _UNITS[match[2] or ""]
 
 
+def _table_pattern(pattern: str) -> str:
+    if not _TABLE_PATTERN.match(pattern):
+        raise ValueError("a table pattern must be schema.table, such as shop.*")
+    schema = pattern.removeprefix("!").split(".")[0].lower()
+    if not pattern.startswith("!") and any(fnmatchcase(own, schema) for own in RESERVED_SCHEMAS):
+        raise ValueError(
+            "the pattern would carry the pipeline's ledger or the server's own tables; name the "
+            "schema"
+        )
+    return pattern
+
+
+TablePattern = Annotated[str, AfterValidator(_table_pattern)]
 SecretReference = Annotated[str, BeforeValidator(_secret_reference)]
 ByteSize = Annotated[int, BeforeValidator(_byte_size), Field(ge=2**10)]
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -86,7 +101,7 @@ class SiteConfig(_Model):
 class ConnectConfig(_Model):
     """Kafka Connect's REST interface."""
 
-    url: str = Field(pattern=r"^https?://[^\s]+$")
+    url: str = Field(pattern=r"^https?://[^\s@]+$")
 
 
 class NewestPolicy(_Model):
@@ -114,8 +129,25 @@ def _refuse_unsafe_policy(value: object) -> object:
     return value
 
 
+def _policy_kind(value: object) -> str | None:
+    """Which policy is meant, so that a mistake in it is told once."""
+    if isinstance(value, SitePolicy) or (isinstance(value, dict) and "site" in value):
+        return "policy:site"
+    if isinstance(value, NewestPolicy) or (isinstance(value, dict) and "newest" in value):
+        return "policy:newest"
+    return "policy:fail" if value == "fail" else None
+
+
 PolicyConfig = Annotated[
-    SitePolicy | NewestPolicy | Literal["fail"], BeforeValidator(_refuse_unsafe_policy)
+    Annotated[SitePolicy, Tag("policy:site")]
+    | Annotated[NewestPolicy, Tag("policy:newest")]
+    | Annotated[Literal["fail"], Tag("policy:fail")],
+    Discriminator(
+        _policy_kind,
+        custom_error_type="policy",
+        custom_error_message="must be {site: NAME}, {newest: COLUMN} or fail",
+    ),
+    BeforeValidator(_refuse_unsafe_policy),
 ]
 
 
@@ -135,21 +167,16 @@ class ConflictsConfig(_Model):
 class _Carried(_Model):
     """What pairs and one-way links have in common."""
 
-    tables: list[str] = Field(min_length=1)
+    tables: list[TablePattern] = Field(min_length=1)
     version: str | dict[str, str] | None = None
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
     start: Start = Start.EARLIEST
     truncate: Literal["stop", "ignore"] = "stop"
 
     @model_validator(mode="after")
-    def _patterns_name_schema_and_table(self) -> Self:
-        for pattern in self.tables:
-            if not _TABLE_PATTERN.match(pattern):
-                raise ValueError(f"table pattern {pattern!r} must be schema.table, such as shop.*")
-            if pattern.split(".")[0] in ("dts", "*"):
-                raise ValueError(f"table pattern {pattern!r} would carry the pipeline's own ledger")
+    def _something_is_carried(self) -> Self:
         if all(pattern.startswith("!") for pattern in self.tables):
-            raise ValueError("at least one pattern must name tables, not leave them out")
+            raise ValueError("`tables` must name tables, not only leave some out")
         return self
 
     def version_columns(self) -> dict[str, str]:
@@ -215,7 +242,7 @@ class Config(_Model):
         texts = [str(value) for value in self.kafka.values()]
         for site in self.sites.values():
             texts += [site.password] + ([site.connector.password] if site.connector else [])
-        return sorted({match[1] for text in texts if (match := _SECRET.match(text))})
+        return sorted({match[1] for text in texts if (match := SECRET.match(text))})
 
     def resolved_links(self) -> dict[str, Link]:
         """Every link by name: two for each pair, and the one-way ones."""
@@ -295,19 +322,19 @@ def parse_config(text: str, *, source: str = "dts.yaml") -> Config:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
-        problem = getattr(error, "problem", None) or "is not YAML"
-        raise ConfigError([(where, str(problem))], source=source) from None
+        problem = str(getattr(error, "problem", None) or "is not YAML")
+        if not isinstance(error, _KeyError):  # YAML's own words can quote what stands there
+            problem = re.sub(r"'[^']*'", "…", problem)
+        raise ConfigError([(where, problem)], source=source) from None
     if not isinstance(data, dict):
         raise ConfigError([("(file)", "must be a mapping of keys")], source=source)
-    problems = _extra_problems(data)
+    problems = [*kafka_problems(data), *reference_problems(data)]
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         problems = _shape_problems(error) + problems
-        raise ConfigError(_unique(problems), source=source) from None
-    problems += _reference_problems(config)
     if problems:
-        raise ConfigError(_unique(problems), source=source)
+        raise ConfigError(list(dict.fromkeys(problems)), source=source)
     return config
 
 
@@ -322,27 +349,28 @@ def resolve_secrets(config: Config, environ: Mapping[str, str]) -> dict[str, str
 
 def secret_value(reference: str, secrets: Mapping[str, str]) -> str:
     """What stands behind `${NAME}`; any other text stands for itself."""
-    match = _SECRET.match(reference)
+    match = SECRET.match(reference)
     return secrets[match[1]] if match else reference
+
+
+class _KeyError(yaml.constructor.ConstructorError):
+    """A key that is written twice, or is no plain text."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML that refuses a key written twice instead of keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
+        self.flatten_mapping(node)
+        seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise _KeyError(None, None, "a key must be plain text", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is written twice", key_node.start_mark
-                )
+                raise _KeyError(None, None, f"key {key!r} is written twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
-
-
-def _unique(problems: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(problems))
 
 
 def _shape_problems(error: ValidationError) -> list[tuple[str, str]]:
@@ -359,94 +387,8 @@ def _shape_problems(error: ValidationError) -> list[tuple[str, str]]:
     return problems
 
 
-_UNION_TAGS = {
-    "SitePolicy",
-    "NewestPolicy",
-    "literal['fail']",
-    "[key]",
-    "function-before[_refuse_unsafe_policy(), union[SitePolicy,NewestPolicy,literal['fail']]]",
-}
+_UNION_TAGS = {"policy:site", "policy:newest", "policy:fail", "[key]"}
 _MISSING = {
     "conflicts": "is required: a pair must name a conflict policy, there is no default",
     "policy": "is required: {site: NAME}, {newest: COLUMN} or fail; there is no default",
 }
-
-
-def _extra_problems(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rules on the Kafka section; checked on the raw data, so that they join the other mistakes."""
-    problems: list[tuple[str, str]] = []
-    kafka = data.get("kafka")
-    if not isinstance(kafka, dict):
-        return problems
-    if not kafka.get("bootstrap.servers"):
-        problems.append(("kafka.bootstrap.servers", "is required"))
-    for key, value in kafka.items():
-        if key in _KAFKA_FIXED:
-            problems.append((f"kafka.{key}", f"is fixed by the pipeline: {_KAFKA_FIXED[key]}"))
-        elif _KAFKA_SECRETS.search(str(key)) and not _SECRET.match(str(value)):
-            problems.append((f"kafka.{key}", "a secret must be written as ${NAME}"))
-    return problems
-
-
-def _reference_problems(config: Config) -> list[tuple[str, str]]:
-    """Names that must exist elsewhere in the file, and names that must not meet."""
-    problems: list[tuple[str, str]] = []
-    if not config.pairs and not config.links:
-        problems.append(("pairs", "there is neither a pair nor a link"))
-    names: dict[str, str] = {}
-    for name, pair in config.pairs.items():
-        path = f"pairs.{name}"
-        problems += _site_problems(
-            config, [(f"{path}.sites.{i}", s) for i, s in enumerate(pair.sites)]
-        )
-        if pair.sites[0] == pair.sites[1]:
-            problems.append((f"{path}.sites", "must name two different sites"))
-        problems += _policy_problems(pair.conflicts, set(pair.sites), path)
-        for source, target in (pair.sites, pair.sites[::-1]):
-            problems += _claim(names, f"{source}_to_{target}", path)
-    for name, link in config.links.items():
-        path = f"links.{name}"
-        problems += _site_problems(
-            config, [(f"{path}.source", link.source), (f"{path}.target", link.target)]
-        )
-        if link.source == link.target:
-            problems.append((path, "source and target must be different sites"))
-        if link.conflicts:
-            problems += _policy_problems(link.conflicts, {link.source, link.target}, path)
-        problems += _claim(names, name, path)
-    prefixes: dict[str, str] = {}
-    for name, site in config.sites.items():
-        if site.topic_prefix in prefixes:
-            other = prefixes[site.topic_prefix]
-            problems.append((f"sites.{name}.topic_prefix", f"is the same as that of site {other}"))
-        prefixes[site.topic_prefix] = name
-    return problems
-
-
-def _claim(names: dict[str, str], link: str, path: str) -> list[tuple[str, str]]:
-    if link in names:
-        return [(path, f"would give a link named {link}, which {names[link]} gives already")]
-    names[link] = path
-    return []
-
-
-def _site_problems(config: Config, used: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(path, f"there is no site {site}") for path, site in used if site not in config.sites]
-
-
-def _policy_problems(
-    conflicts: ConflictsConfig, sites: set[str], path: str
-) -> list[tuple[str, str]]:
-    policies: list[tuple[str, SitePolicy | NewestPolicy | str]]
-    policies = [(f"{path}.conflicts.policy", conflicts.policy)]
-    policies += [
-        (f"{path}.conflicts.tables.{table}.policy", entry.policy)
-        for table, entry in conflicts.tables.items()
-    ]
-    problems: list[tuple[str, str]] = []
-    for where, policy in policies:
-        if isinstance(policy, SitePolicy) and policy.site not in sites:
-            problems.append((f"{where}.site", f"must be one of {', '.join(sorted(sites))}"))
-        if isinstance(policy, NewestPolicy) and policy.ties and policy.ties not in sites:
-            problems.append((f"{where}.ties", f"must be one of {', '.join(sorted(sites))}"))
-    return problems

@@ -96,19 +96,27 @@ class KafkaReader:
         return count
 
     def read_to_end(
-        self, start: Mapping[TopicPartition, int], until: Mapping[TopicPartition, int], at_most: int
+        self,
+        start: Mapping[TopicPartition, int],
+        until: Mapping[TopicPartition, int],
+        at_most: int,
+        max_bytes: int = 2**40,
     ) -> dict[TopicPartition, Buffer]:
-        """Reads from `start` up to `until` (a bound on offsets), at most so many messages."""
+        """Reads from `start` up to `until` (a bound on offsets), within both limits."""
         self.assign(start)
         left = at_most
         idle_since = time.monotonic()
-        while left > 0 and not all(
-            b.at_end or b.position >= until.get(tp, b.position) for tp, b in self.buffers.items()
-        ):
+        while left > 0 and self.bytes <= max_bytes and not self._reached(until):
             came = self.poll(left, 0.05)
             left -= came
             idle_since = self.check_idle(idle_since, came)
         return self.buffers
+
+    def _reached(self, until: Mapping[TopicPartition, int]) -> bool:
+        return all(
+            buffer.at_end or buffer.position >= until.get(tp, buffer.position)
+            for tp, buffer in self.buffers.items()
+        )
 
     def check_idle(self, since: float, came: int, limit: float = 30.0) -> float:
         """The moment since which nothing came; raises TransientError past `limit` seconds."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+RESERVED_SCHEMAS = frozenset({"dts", "mysql", "sys", "information_schema", "performance_schema"})
+
 
 class MarkKind(StrEnum):
     """How our own writes are told from users' writes."""
@@ -66,6 +68,8 @@ class Link:
 
     def matches(self, full_name: str) -> bool:
         """Whether `schema.table` is carried: by a pattern of `tables` and none of `excluded`."""
+        if full_name.partition(".")[0].lower() in RESERVED_SCHEMAS:
+            return False
         return any(fnmatchcase(full_name, p) for p in self.tables) and not any(
             fnmatchcase(full_name, p) for p in self.excluded
         )

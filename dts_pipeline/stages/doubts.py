@@ -64,6 +64,8 @@ def refuse_late(
 def refuse_dropped_table(runtime: LinkRuntime, plan: Plan, cut: Cut) -> None:
     """Rows of a table that is gone would be waited for for ever; one made just now is not meant."""
     unknown = [t for t in cut.missing if runtime.link.topic_of(t) not in plan.source_tables]
+    if not unknown:
+        return
     gone = set(unknown) - set(read_tables(runtime.source, lambda name: name in unknown))
     if gone:
         raise TerminalError(
@@ -92,4 +94,24 @@ def refuse_missing_metadata(runtime: LinkRuntime, events: pd.DataFrame) -> None:
         },
         remedy="Set provide.transaction.metadata=true at the connector and give the link a new "
         "start behind these events (docs/operations.md).",
+    )
+
+
+def refuse_snapshot_rows(runtime: LinkRuntime, events: pd.DataFrame) -> None:
+    """Snapshot rows belong to no transaction; a pair's first load is not carried yet."""
+    rows = events[events["op"] == "r"]
+    if rows.empty:
+        return
+    first = rows.iloc[0]
+    raise TerminalError(
+        "snapshot_rows",
+        "a topic holds rows of a snapshot",
+        where={
+            "link": runtime.link.name,
+            "topic": first["topic"],
+            "partition": first["partition"],
+            "offset": first["offset"],
+        },
+        remedy="Make both sites equal, set snapshot.mode=no_data at the connector and give the "
+        "link a new start (docs/operations.md).",
     )

@@ -131,11 +131,11 @@ def _check_tables(
                 )
         _refuse_cascades(runtime, table)
         policy = runtime.link.policy_of(name)
-        names = {c.name for c in table.columns}
+        names = {c.name for c in target[name].written_columns}
         if policy and policy.column and policy.column not in names:
             raise TerminalError(
                 "column_missing",
-                "the column that the policy compares does not exist",
+                "the column that the policy compares does not exist, or is a generated one",
                 where={"link": runtime.link.name, "table": name, "column": policy.column},
                 remedy="Add the column at both sites, or give the table another policy.",
             )

@@ -15,7 +15,12 @@ from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.core.points import Point, reached
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.core.transactions import Segment, events_until, segments_of
-from dts_pipeline.stages.doubts import refuse_dropped_table, refuse_late, refuse_missing_metadata
+from dts_pipeline.stages.doubts import (
+    refuse_dropped_table,
+    refuse_late,
+    refuse_missing_metadata,
+    refuse_snapshot_rows,
+)
 from dts_pipeline.stages.read import Read, parse_buffers, read_events
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -89,6 +94,7 @@ def _whole_transactions(
     data_start = {tp: offset for tp, offset in start.items() if tp != topic}
     _look_at_unannounced(runtime, plan, segments, data_start)
     read = read_events(runtime, checkpoint, segments, data_start)
+    refuse_snapshot_rows(runtime, read.events)
     refuse_missing_metadata(runtime, read.events)
     refuse_late(runtime, checkpoint, read.events, len(read.segments), read.cut)
     refuse_dropped_table(runtime, plan, read.cut)
@@ -124,7 +130,9 @@ def _look_at_unannounced(
     }
     for tp, offset in silent.items():
         runtime.reader.read_to_end({tp: offset}, {tp: plan.until[tp]}, 1)
-        refuse_missing_metadata(runtime, parse_buffers(runtime.reader))
+        events = parse_buffers(runtime.reader)
+        refuse_snapshot_rows(runtime, events)
+        refuse_missing_metadata(runtime, events)
 
 
 def _before(read: Read, until: Mapping[TopicPartition, int]) -> pd.DataFrame:
@@ -180,7 +188,8 @@ def _up_to_high_watermark(
     until = {tp: plan.until[tp] for tp in start}
     if all(start[tp] >= until[tp] for tp in start):
         return None
-    buffers = runtime.reader.read_to_end(start, until, runtime.limits.max_events)
+    limits = runtime.limits
+    buffers = runtime.reader.read_to_end(start, until, limits.max_events, limits.max_bytes)
     events = parse_buffers(runtime.reader)
     reached = {tp: buffer.position for tp, buffer in buffers.items()}
     return _batch(plan, checkpoint, slot, start, reached, events, ())

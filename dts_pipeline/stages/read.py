@@ -102,13 +102,16 @@ def _within(
     segments: Sequence[Segment], max_events: int, carried: Callable[[str], bool]
 ) -> Sequence[Segment]:
     """The first segments whose events stay within the limit; at least up to one with events."""
-    total = 0
+    total, end = 0, len(segments)
     for index, segment in enumerate(segments):
         count = sum(n for table, n in segment.counts.items() if carried(table))
         if total and total + count > max_events:
-            return segments[:index]
+            end = index
+            break
         total += count
-    return segments
+    while end > 1 and segments[end - 1].end_offset is None:
+        end -= 1  # nothing can be complete behind the last END
+    return segments[:end]
 
 
 def _read_missing(runtime: LinkRuntime, missing: Mapping[str, int], limit: int, wait: bool) -> None:

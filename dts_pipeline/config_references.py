@@ -1,0 +1,107 @@
+"""What dts.yaml says across its parts: names that must exist, and properties of Kafka."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+SECRET = re.compile(r"^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$")
+_KAFKA_FIXED = {
+    "auto.offset.reset": "the pipeline stops on a lost offset instead of jumping over it",
+    "enable.auto.commit": "offsets are kept in the target's ledger",
+    "enable.auto.offset.store": "offsets are kept in the target's ledger",
+    "isolation.level": "aborted messages must never be applied",
+    "enable.partition.eof": "the reader needs it",
+    "group.id": "partitions are assigned, not subscribed",
+}
+_KAFKA_SECRETS = re.compile(r"password|secret|jaas|\.key\.pem$|oauthbearer\.config")
+
+
+def kafka_problems(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rules on the Kafka section.
+
+    Like the references below they are checked on the raw data, so that they are told together
+    with mistakes of shape.
+    """
+    kafka = data.get("kafka")
+    if not isinstance(kafka, dict):
+        return
+    if not kafka.get("bootstrap.servers"):
+        yield "kafka.bootstrap.servers", "is required"
+    for key, value in kafka.items():
+        if key in _KAFKA_FIXED:
+            yield f"kafka.{key}", f"is fixed by the pipeline: {_KAFKA_FIXED[key]}"
+        elif _KAFKA_SECRETS.search(str(key)) and not SECRET.match(str(value)):
+            yield f"kafka.{key}", "a secret must be written as ${NAME}"
+
+
+def reference_problems(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names that must exist elsewhere in the file, and names that must not meet."""
+    sites = _section(data, "sites")
+    pairs, links = _section(data, "pairs"), _section(data, "links")
+    if not pairs and not links:
+        yield "pairs", "there is neither a pair nor a link"
+    made: dict[str, str] = {}
+    for path, entry, ends in _ends_of(pairs, links):
+        for where, site in ends:
+            if site not in sites:
+                yield f"{path}.{where}", f"there is no site {site}"
+        names = [site for _, site in ends]
+        if len(names) == 2 and names[0] == names[1]:
+            yield path, "must join two different sites"
+        yield from _policy_problems(entry.get("conflicts"), set(names), f"{path}.conflicts")
+        for link in _link_names(path, names):
+            if link in made:
+                yield path, f"would give a link named {link}, which {made[link]} gives already"
+            made[link] = path
+    yield from _prefix_problems(sites)
+
+
+def _section(data: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """A mapping of mappings, whatever else is wrong with the file."""
+    found = data.get(name)
+    entries = found.items() if isinstance(found, dict) else ()
+    return {str(key): value for key, value in entries if isinstance(value, dict)}
+
+
+def _ends_of(
+    pairs: dict[str, dict[str, Any]], links: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any], list[tuple[str, str]]]]:
+    """Each pair and link with its path and the places where it names its sites."""
+    for name, pair in pairs.items():
+        sites = pair.get("sites")
+        listed = sites if isinstance(sites, list) else []
+        yield f"pairs.{name}", pair, [(f"sites.{i}", str(s)) for i, s in enumerate(listed)]
+    for name, link in links.items():
+        ends = [(str(end), str(link[end])) for end in ("source", "target") if end in link]
+        yield f"links.{name}", link, ends
+
+
+def _link_names(path: str, sites: list[str]) -> list[str]:
+    kind, _, name = path.partition(".")
+    if kind == "links":
+        return [name]
+    return [f"{a}_to_{b}" for a, b in (sites, sites[::-1])] if len(set(sites)) == 2 else []
+
+
+def _policy_problems(conflicts: object, sites: set[str], path: str) -> Iterator[tuple[str, str]]:
+    """Winners that are not a site of the pair or link."""
+    if not isinstance(conflicts, dict):
+        return
+    tables = _section(conflicts, "tables")
+    policies = [(f"{path}.policy", conflicts.get("policy"))]
+    policies += [(f"{path}.tables.{t}.policy", entry.get("policy")) for t, entry in tables.items()]
+    for where, policy in policies:
+        for key in ("site", "ties"):
+            if isinstance(policy, dict) and policy.get(key) not in (None, *sites):
+                yield f"{where}.{key}", f"must be one of {', '.join(sorted(sites))}"
+
+
+def _prefix_problems(sites: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    owners: dict[str, str] = {}
+    for name, site in sites.items():
+        prefix = str(site.get("topic_prefix"))
+        if prefix in owners:
+            yield f"sites.{name}.topic_prefix", f"is the same as that of site {owners[prefix]}"
+        owners[prefix] = name
