@@ -29,7 +29,7 @@ from dts_pipeline.config_references import SECRET, kafka_problems, reference_pro
 from dts_pipeline.core.links import RESERVED_SCHEMAS, Link, MarkKind, Policy, Start
 from dts_pipeline.errors import ConfigError
 
-_NAME = r"^[a-z][a-z0-9_]{0,30}$"
+_NAME = r"^[a-z][a-z0-9_]{0,27}$"  # two of them and `_to_` fit the ledger's 64 characters
 _TABLE_PATTERN = re.compile(r"^!?[^.\s!]+\.[^.\s]+$")
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

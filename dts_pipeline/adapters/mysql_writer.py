@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -101,7 +102,7 @@ class BatchWriter:
 
     def _lock_lane(self, cursor: Cursor, request: ApplyRequest) -> None:
         """One applying session a lane; the server frees the lock when the session dies."""
-        name = f"dts:{request.link.name}:{request.batch.before.lane}"
+        name = lane_lock(request.link.name, request.batch.before.lane)
         cursor.execute("SELECT GET_LOCK(%s, 5), IS_USED_LOCK(%s)", (name, name))
         got, holder = cursor.fetchone() or (0, None)
         if not got:
@@ -259,6 +260,11 @@ class BatchWriter:
                 json.dumps({**request.batch.counts, "tables": counts}),
             ),
         )
+
+
+def lane_lock(link: str, lane: str) -> str:
+    """The name of a lane's lock at the target; a hash, because MySQL takes 64 characters."""
+    return "dts:" + hashlib.sha256(f"{link}/{lane}".encode()).hexdigest()[:40]
 
 
 @contextlib.contextmanager

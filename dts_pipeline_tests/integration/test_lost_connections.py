@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from dts_pipeline.adapters.mysql_writer import lane_lock
 from dts_pipeline.core import points
 from dts_pipeline.core.points import Point
 from dts_pipeline_tests.integration.applied_once import assert_unbroken
@@ -32,7 +33,7 @@ class Interloper:
             return
         self.point = None
         with self.rig.user("b") as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT IS_USED_LOCK(%s)", (f"dts:{self.rig.forth}:main",))
+            cursor.execute("SELECT IS_USED_LOCK(%s)", (lane_lock(self.rig.forth, "main"),))
             (session,) = cursor.fetchone() or (None,)
             assert session is not None
             cursor.execute(f"KILL {int(session)}")

@@ -137,7 +137,7 @@ def _verdict(
     }
     for finding, holds in findings.items():
         say(f"{'ok  ' if holds else 'FAIL'} {finding}")
-    if not all(findings.values()):
+    if runs.failed:
         say(setting.log_tail("dagster-daemon"))
     return 0 if all(findings.values()) else 1
 
