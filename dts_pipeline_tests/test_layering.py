@@ -16,7 +16,7 @@ ROOT = Path(dts_pipeline.__file__).parent
 LAYERS = (
     ("errors",),
     ("core",),
-    ("config",),
+    ("config", "config_references"),
     ("adapters",),
     ("stages", "preflight"),
     ("defs",),

@@ -116,12 +116,16 @@ class Bench:
             time.monotonic() + 60,
         )
 
+    def read(self) -> Batch:
+        """The next batch as it was read."""
+        batch = pull(self.runtime, self.plan(), 0)
+        assert isinstance(batch, Batch)
+        return batch
+
     def pull(self) -> Batch:
         """The next batch as it was read; it is taken as applied."""
-        plan = self.plan()
-        batch = pull(self.runtime, plan, 0)
-        assert isinstance(batch, Batch)
-        self.checkpoint = normalize(self.runtime, plan, batch).after
+        batch = self.read()
+        self.checkpoint = normalize(self.runtime, self.plan(), batch).after
         return batch
 
 

@@ -217,31 +217,21 @@ def test_copies_of_a_transaction_that_had_ended_wait_for_their_own_end() -> None
 # --- snapshot rows ---------------------------------------------------------------------------
 
 
-def test_snapshot_rows_in_front_do_not_count_for_a_transaction() -> None:
-    rows = [builders.snapshot(i, "s", offset=i) for i in range(5)]
-    batch = Bench(topics([*rows, *transaction(1, 3, offset=5)], announced((1, 3)))).pull()
+@pytest.mark.parametrize("place", ["in front", "behind", "alone"])
+def test_snapshot_rows_stop_the_link_aloud(place: str) -> None:
+    """They belong to no transaction; a first load has a command of its own."""
+    rows = [builders.snapshot(i, "s") for i in range(3)]
+    streamed = transaction(1, 2) if place != "alone" else []
+    ordered = [*rows, *streamed] if place == "in front" else [*streamed, *rows]
+    events = [replace(event, offset=i) for i, event in enumerate(ordered)]
+    bench = Bench(topics(events, announced((1, 2)) if streamed else []))
+    if place == "behind":
+        assert len(bench.pull().frame) == 2
+    with pytest.raises(TerminalError) as caught:
+        bench.pull()
 
-    assert list(batch.frame["op"]) == ["r"] * 5 + ["c"] * 3
-
-
-def test_snapshot_rows_behind_the_cut_are_left_to_the_next_batch() -> None:
-    one = transaction(1, 4)
-    events = [
-        one[0],
-        *transaction(2, 1, offset=1),
-        builders.snapshot(9, "s", offset=2),
-        *(replace(e, partition=1, offset=i) for i, e in enumerate(one[1:])),
-    ]
-    logs = topics(events, announced((1, 4)))
-    bench = Bench(logs)
-    first = bench.pull()
-    assert set(first.frame["transaction"]) == {"0-1-1"}
-    assert first.ranges.until() == {ORDERS: 1, ORDERS_1: 3, TRANSACTIONS: 2}
-
-    more = announced((1, 4), (2, 1), (3, 1))[2:]
-    logs[TRANSACTIONS] += [builders.raw_transaction(m) for m in more]
-    logs[ORDERS] += [builders.message(e) for e in transaction(3, 1, offset=3)]
-    assert keys(bench.pull()) == [b'{"id":200}', b'{"id":9}', b'{"id":300}']
+    assert caught.value.code == "snapshot_rows"
+    assert caught.value.where["offset"] == (2 if place == "behind" else 0)
 
 
 # --- starts in the middle --------------------------------------------------------------------

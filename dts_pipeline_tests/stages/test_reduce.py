@@ -1,0 +1,150 @@
+"""normalize, drop_marked and compact on a batch as it was pulled; fail closed in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dts_pipeline.core.batches import Batch, Plan, SourcePosition
+from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages import compact, drop_marked, normalize
+from dts_pipeline_tests import builders
+from dts_pipeline_tests.builders import T0, ChangeEvent, begin, delete, end, insert, update
+from dts_pipeline_tests.stages.bench import PAIR, Bench, topics
+
+ORDERS = TopicPartition("a.shop.orders", 0)
+DOMAIN = 4711
+BY_ORIGIN = replace(PAIR, all_mark_domains=frozenset({DOMAIN}))
+BY_COMMENT = replace(PAIR, mark=MarkKind.COMMENT)
+
+
+def pulled(events: Sequence[ChangeEvent], link: Link = BY_ORIGIN) -> tuple[Bench, Plan, Batch]:
+    """A batch of these events, all of one transaction, placed one behind the other."""
+    counts: dict[str, int] = {}
+    for event in events:
+        if event.op != "r":
+            counts[event.table] = counts.get(event.table, 0) + 1
+    placed = builders.sent(
+        [replace(e, transaction=None if e.op == "r" else "0-1-1") for e in events]
+    )
+    bench = Bench(topics(placed, [begin("0-1-1"), end("0-1-1", counts, offset=1)]), link=link)
+    from_start = bench.checkpoint
+    batch = bench.read()
+    assert batch.before == from_start
+    return bench, bench.plan(), batch
+
+
+def normalized(events: Sequence[ChangeEvent], link: Link = BY_ORIGIN) -> Batch:
+    bench, plan, batch = pulled(events, link)
+    return normalize(bench.runtime, plan, batch)
+
+
+def stopped(events: Sequence[ChangeEvent], link: Link = BY_ORIGIN) -> TerminalError:
+    with pytest.raises(TerminalError) as caught:
+        normalized(events, link)
+    return caught.value
+
+
+def test_the_way_of_a_batch() -> None:
+    batch = normalized(
+        [
+            insert(1, "a", gtid="0-1-1"),
+            update(1, "a", "b", gtid=f"{DOMAIN}-1-1"),
+            update(1, "b", "c", gtid="0-1-1"),
+            insert(2, "x", gtid="0-1-1"),
+            delete(2, "x", gtid="0-1-1"),
+        ]
+    )
+    assert batch.frame["marked"].tolist() == [False, True, False, False, False]
+    assert batch.counts == {"events": 5, "duplicates": 0, "marked": 1}
+
+    counting = drop_marked(batch)
+    assert len(counting.frame) == 3
+    assert counting.superseded is not None
+    assert counting.superseded["key"].tolist() == [b'{"id":1}']
+    assert counting.counts["superseded"] == 1
+
+    changes = compact(counting)
+    assert changes.frame[["key", "after"]].to_numpy().tolist() == [
+        [b'{"id":1}', b'{"id":1,"v":"c"}']
+    ]
+    assert changes.counts["changes"] == 1
+    assert set(changes.seconds) == {"pull", "normalize", "drop_marked", "compact"}
+
+
+def test_the_checkpoint_takes_the_furthest_position_and_the_newest_time() -> None:
+    batch = normalized([insert(1, "a", ts_ms=T0 + 9), insert(2, "b", ts_ms=T0 + 1)])
+
+    at = batch.after.partitions[ORDERS]
+    assert at.position == SourcePosition(1, 204, 0, 1)
+    assert at.ts_ms == T0 + 9
+    assert batch.before.partitions[ORDERS].position is None
+
+
+def test_an_empty_batch_goes_through() -> None:
+    bench = Bench(topics([], []))
+    bench.logs[ORDERS] = []
+    bench.__post_init__()
+    batch = bench.read()
+    reduced = compact(drop_marked(normalize(bench.runtime, bench.plan(), batch)))
+
+    assert reduced.frame.empty
+    assert reduced.counts["changes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("link", "seen", "unseen"),
+    [
+        (BY_ORIGIN, {"gtid": "0-1-1"}, {"gtid": None, "query": "INSERT INTO t"}),
+        (BY_COMMENT, {"query": "INSERT INTO t"}, {"gtid": "0-1-1", "query": None}),
+    ],
+    ids=["origin", "comment"],
+)
+@pytest.mark.parametrize("op", ["c", "u", "d"])
+def test_an_event_in_which_the_mark_could_not_be_seen_stops_a_pair(
+    link: Link, seen: dict[str, Any], unseen: dict[str, Any], op: str
+) -> None:
+    """Fail closed: "can't tell" is never a user's write."""
+    made = {"c": insert(2, "b"), "u": update(2, "a", "b"), "d": delete(2, "a")}[op]
+    error = stopped([replace(insert(1, "a"), **seen), replace(made, **unseen)], link)
+
+    assert error.code == "mark_unseen"
+    assert error.where["mark"] == link.mark.value
+    assert error.where["offset"] == 1
+    normalized([replace(insert(1, "a"), **seen)], link)
+
+
+def test_a_one_way_link_needs_no_mark() -> None:
+    one_way = replace(BY_ORIGIN, pair=None)
+
+    assert len(normalized([insert(1, "a", gtid=None)], one_way).frame) == 1
+
+
+@pytest.mark.parametrize("link", [BY_ORIGIN, BY_COMMENT], ids=["origin", "comment"])
+def test_every_kind_of_mark_is_recognised_whatever_is_configured(link: Link) -> None:
+    by_comment = insert(1, "a", gtid="0-1-1", query="INSERT /* dts */ INTO t VALUES (1)")
+    domains = replace(link, all_mark_domains=frozenset({DOMAIN}))
+    by_origin = insert(2, "a", gtid=f"{DOMAIN}-1-1", query="INSERT INTO t VALUES (1)")
+
+    assert normalized([by_comment, by_origin], domains).frame["marked"].tolist() == [True, True]
+
+
+def test_a_truncate_stops_the_link_and_names_the_table() -> None:
+    truncate = builders.change_event("t", None, gtid="0-1-1")
+    error = stopped([insert(1, "a"), truncate])
+
+    assert (error.code, error.where["table"]) == ("truncate_event", "shop.orders")
+    assert error.where["offset"] == 1
+
+
+def test_a_truncate_may_be_ignored() -> None:
+    truncate = builders.change_event("t", None, gtid="0-1-1")
+    batch = normalized([insert(1, "a"), truncate], replace(BY_ORIGIN, truncate="ignore"))
+
+    assert list(batch.frame["op"]) == ["c"]
+    assert batch.counts["events"] == 2
