@@ -29,7 +29,7 @@ from dts_pipeline.errors import TerminalError, TransientError
 _ATTEMPTS = 6
 _SESSION = (
     "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10, "
-    "net_read_timeout = 60, net_write_timeout = 60, wait_timeout = 600"
+    "net_read_timeout = 60, net_write_timeout = 60, wait_timeout = 120"
 )
 _FENCE = (
     "UPDATE `dts`.`checkpoint` SET batch = %s, offsets = %s, partitions = %s, mark_sequence = %s, "
@@ -62,7 +62,7 @@ class BatchWriter:
             retry=retry_if_exception_type(TransientError),
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.2, max=5),
-            before_sleep=lambda _: self._end_last_session(),
+            before_sleep=lambda _: self._end_last_session(request),
             reraise=True,
         )
         try:
@@ -78,10 +78,16 @@ class BatchWriter:
                 ) from None
             raise
 
-    def _end_last_session(self) -> None:
-        """Ends the session of the failed attempt: half-dead, it may own the GTID and the lock."""
+    def _end_last_session(self, request: ApplyRequest) -> None:
+        """Ends the failed attempt's session: half-dead, it may own the GTID and the lock.
+
+        Only while it holds the lane's lock: after a restart its number is somebody else's.
+        """
+        name = lane_lock(request.link.name, request.batch.before.lane)
         with contextlib.suppress(Exception):
-            self._database.query(f"KILL {self._last_session}")
+            holder = self._database.query("SELECT IS_USED_LOCK(:name) AS holder", {"name": name})
+            if holder[0].holder == self._last_session:
+                self._database.query(f"KILL {self._last_session}")
 
     def _attempt(self, request: ApplyRequest) -> ApplyResult:
         where = {"link": request.link.name, "batch": request.batch.number}
@@ -127,8 +133,13 @@ class BatchWriter:
             return
         cursor.execute("SELECT GTID_SUBSET(%s, @@GLOBAL.gtid_executed)", (mark.gtid,))
         if (cursor.fetchone() or (0,))[0]:
-            if self._already_applied(request):
-                return  # the fence finds that out in its own way
+            before = request.batch.before
+            standing = self._ledger.read(before.link, before.lane)
+            if standing and (standing.generation, standing.batch) != (
+                before.generation,
+                before.batch,
+            ):
+                return  # the batch was applied, or another run is ahead: the fence tells which
             raise TerminalError(
                 "mark_number_used",
                 "the server has already executed this batch's GTID, yet the ledger is behind it",

@@ -23,6 +23,7 @@ def running(_facts: Facts, _site: str, connector: RegisteredConnector) -> Proble
             f"the connector is {status.state}, its task {tasks}{causes}",
             "Its status in Connect's REST interface has the trace: mend the cause, then resume or "
             "restart it (`dts connectors --register`).",
+            code="connector_stopped" if status.state in ("PAUSED", "STOPPED") else "",
         )
 
 

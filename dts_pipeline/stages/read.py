@@ -65,13 +65,21 @@ def read_events(
         if over:
             refuse_too_large(runtime, wanted, cut)
             wanted = _within(wanted, 1, carried)
-            limit = limits.max_transaction_bytes
+            limit, give_up_at = limits.max_transaction_bytes, 0.0
+        elif _more_to_read(runtime, missing):
+            give_up_at = 0.0
         elif not give_up_at:
             give_up_at = time.monotonic() + _GRACE_SECONDS
         elif time.monotonic() > give_up_at:
             break
     positions = {tp: buffer.position for tp, buffer in reader.buffers.items()}
     return Read(wanted, events, positions, cut)
+
+
+def _more_to_read(runtime: LinkRuntime, missing: Mapping[str, int]) -> bool:
+    """Whether a topic-partition of a table with missing events has not been read to its end."""
+    topics = {runtime.link.topic_of(table) for table in missing}
+    return any(tp.topic in topics and not b.at_end for tp, b in runtime.reader.buffers.items())
 
 
 def _find_cut(

@@ -478,11 +478,14 @@ def test_truncates_may_be_left_out_where_they_are_ignored() -> None:
     assert problems(healthy(text, connectors=made)) == []
 
 
-@pytest.mark.parametrize(("state", "task"), [("RUNNING", "FAILED"), ("PAUSED", "PAUSED")])
-def test_connectors_that_stand_still(state: str, task: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "task", "code"),
+    [("RUNNING", "FAILED", "connector_failed"), ("PAUSED", "PAUSED", "connector_stopped")],
+)
+def test_connectors_that_stand_still(state: str, task: str, code: str) -> None:
     still = replace(connector("a"), status=ConnectorStatus(state, (task,), ("DebeziumException",)))
     facts = healthy(connectors={"dts-a": still, "dts-b": connector("b")})
-    assert problems(facts) == [("connector_failed", "error")]
+    assert problems(facts) == [(code, "error")]
 
 
 def test_connectors_are_found_by_their_topic_prefix() -> None:

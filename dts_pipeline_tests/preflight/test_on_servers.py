@@ -292,7 +292,7 @@ def test_a_connector_that_is_stopped_failed_or_missing(pair: GuardedPair) -> Non
     site = f"{pair.name}a"
     url = f"{pair.stack.connect}/connectors/dts-{site}"
     httpx.put(f"{url}/pause").raise_for_status()
-    wait_for(lambda: pair.problems() == {("connector_failed", "error")}, 30)
+    wait_for(lambda: pair.problems() == {("connector_stopped", "error")}, 30)
     httpx.put(f"{url}/resume").raise_for_status()
     pair.await_running(site)
     httpx.delete(url).raise_for_status()
