@@ -24,7 +24,7 @@ _DDL = (
         note TEXT, changed_at DATETIME(6) NOT NULL, UNIQUE KEY email (email))""",
     """CREATE TABLE product (
         id BIGINT PRIMARY KEY, name VARCHAR(120) NOT NULL, price DECIMAL(10,2) NOT NULL,
-        attributes JSON, changed_at DATETIME(6) NOT NULL)""",
+        attributes TEXT, changed_at DATETIME(6) NOT NULL)""",
     """CREATE TABLE purchase (
         id BIGINT PRIMARY KEY, customer_id BIGINT NOT NULL, status VARCHAR(20) NOT NULL,
         placed_at TIMESTAMP(6) NULL, shipped_at TIMESTAMP(6) NULL, KEY by_status (status))""",
