@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +18,9 @@ from typing import Any
 from dts_pipeline.core import points
 from dts_pipeline.core.points import Point
 from dts_pipeline.errors import DtsError
-from dts_pipeline_tests.integration.faults import Faults
+from dts_pipeline_tests.integration.faults import FAULTS, Faults
 from dts_pipeline_tests.integration.rig import Rig, wait_for
+from dts_pipeline_tests.stacks import ROOT
 
 # A child is a fork of a process that has imported everything and done nothing: it starts at once,
 # and there are no threads of Kafka's client in it.
@@ -44,6 +48,23 @@ class Outcome:
         return next(name for name in others if (self.counts or {}).get(name))
 
 
+@dataclass(frozen=True)
+class Orders:
+    """Which signals a process sends itself at which points of a link."""
+
+    link: str
+    folder: Path
+    signals: Mapping[Point, signal.Signals]
+
+    def place(self) -> Faults:
+        """Makes the folder with the orders in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        faults = Faults(self.folder)
+        for point, number in self.signals.items():
+            faults.order(self.link, point, number)
+        return faults
+
+
 class ChildRun:
     """One run of a link by its stages, started at once; `folder` takes its orders."""
 
@@ -55,10 +76,7 @@ class ChildRun:
         orders: Mapping[Point, signal.Signals] | None = None,
     ) -> None:
         self._link = link
-        folder.mkdir(parents=True, exist_ok=True)
-        self._faults = Faults(folder)
-        for point, number in (orders or {}).items():
-            self._faults.order(link, point, number)
+        self._faults = Orders(link, folder, orders or {}).place()
         self._answer, theirs = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
             target=_run, args=(rig, link, self._faults, theirs), daemon=True
@@ -68,8 +86,7 @@ class ChildRun:
 
     def wait_stopped(self, point: Point) -> None:
         """Waits until the process stands still at the point."""
-        wait_for(lambda: self._faults.struck(self._link, point) is not None, _SECONDS)
-        wait_for(lambda: state_of(self._pid) == "T", _SECONDS)
+        wait_stopped(self._faults, self._link, point, self._pid)
 
     def go_on(self) -> None:
         """Lets the stopped process go on."""
@@ -100,6 +117,54 @@ class ChildRun:
     def _pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
+
+
+class DtsSync:
+    """`dts sync LINK --json` in a process of its own, started at once."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        link: str,
+        folder: Path,
+        orders: Mapping[Point, signal.Signals],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._link = link
+        self._faults = Orders(link, folder, orders).place()
+        program = [sys.executable, "-m", "dts_pipeline_tests.integration.faulty_sync"]
+        variables = {**os.environ, **rig.stack.env, **(environment or {}), FAULTS: str(folder)}
+        self._process = subprocess.Popen(
+            [*program, "sync", link, "--config", str(rig.path), "--json"],
+            cwd=ROOT,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_stopped(self, point: Point) -> None:
+        """Waits until the process stands still at the point."""
+        wait_stopped(self._faults, self._link, point, self._process.pid)
+
+    def go_on(self) -> None:
+        """Lets the stopped process go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def exit_code(self) -> int:
+        """Waits for the end; minus the signal's number if one killed it."""
+        return self._process.wait(_SECONDS)
+
+    def said(self) -> tuple[int, dict[str, Any]]:
+        """Waits for the end: exit status and the JSON document."""
+        output, _ = self._process.communicate(timeout=_SECONDS)
+        return self._process.returncode, json.loads(output)
+
+
+def wait_stopped(faults: Faults, link: str, point: Point, pid: int) -> None:
+    """Waits until the process has carried out an order to stop."""
+    wait_for(lambda: faults.struck(link, point) is not None, _SECONDS)
+    wait_for(lambda: state_of(pid) == "T", _SECONDS)
 
 
 def _run(rig: Rig, link: str, faults: Faults, answer: Connection[Any, Any]) -> None:

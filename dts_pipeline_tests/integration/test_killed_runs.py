@@ -6,7 +6,8 @@ The ledger and the target's transaction decide; nothing that the dead process kn
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ import yaml
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
 from dts_pipeline_tests.integration.applied_once import assert_at_the_ends, assert_unbroken
-from dts_pipeline_tests.integration.child_runs import ChildRun, state_of
+from dts_pipeline_tests.integration.child_runs import ChildRun, DtsSync, state_of
 from dts_pipeline_tests.integration.dagster_home import SCHEDULE_TAG, DagsterHome, running
 from dts_pipeline_tests.integration.faults import FAULTS, Faults, Strike
 from dts_pipeline_tests.integration.rig import Rig, wait_for
@@ -111,48 +112,92 @@ def scheduled(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) ->
     ]
 
 
-@pytest.fixture
-def home(scheduled: list[Scheduled], tmp_path: Path) -> DagsterHome:
-    """A daemon's home for both pairs, with the faulty definitions."""
-    documents = [scheduled[0].rig.document(), scheduled[2].rig.document()]
-    config = documents[0]
-    for number, document in enumerate(documents):
-        config["sites"] |= document["sites"]
-        config["pairs"] |= {f"pair_{number}": document["pairs"]["pair"]}
-    del config["pairs"]["pair"]
-    path = tmp_path / "dts.yaml"
-    path.write_text(yaml.safe_dump(config))
-    faults = tmp_path / "faults"
-    faults.mkdir()
-    environment = {"DTS_CONFIG": str(path), FAULTS: str(faults)}
-    environment |= scheduled[0].rig.stack.env
-    module = "dts_pipeline_tests.integration.faulty_definitions"
-    return DagsterHome(tmp_path / "dagster", module, environment)
+@dataclass(frozen=True)
+class Session:
+    """A running daemon, its storage, and the orders for the runs that it starts."""
+
+    home: DagsterHome
+    instance: dg.DagsterInstance
+    faults: Faults
 
 
-def test_runs_of_the_schedule_that_are_killed_are_finished_by_the_next_tick(
-    scheduled: list[Scheduled], home: DagsterHome
-) -> None:
-    faults = Faults(Path(home.environment[FAULTS]))
+@pytest.fixture(scope="module")
+def daemon(
+    scheduled: list[Scheduled], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """A daemon for both pairs; its first tick finds a batch and an order for each link."""
+    path = tmp_path_factory.mktemp("daemon")
+    faults = Faults(path / "faults")
+    faults.folder.mkdir()
     for one in scheduled:
         assert one.before.batch > 0
         faults.order(one.link, one.point, signal.SIGKILL)
-    for one in scheduled:
         one.batch.write(one.rig)
+    environment = {"DTS_CONFIG": str(write_config(scheduled, path)), FAULTS: str(faults.folder)}
+    home = DagsterHome(
+        path / "dagster",
+        "dts_pipeline_tests.integration.faulty_definitions",
+        {**environment, **scheduled[0].rig.stack.env},
+    )
     with running(home), home.instance() as instance:
-        deaths = await_deaths(scheduled, faults, home)
-        for one in scheduled:
-            assert_left_behind(one.rig, one.link, one.point, one.before)
-        killed = {one.link: await_failure(instance, one) for one in scheduled}
-        for one in scheduled:
-            noticed = killed[one.link].end_time
-            assert noticed is not None
-            assert noticed - deaths[one.link].at < NOTICED_SECONDS
-            assert instance.get_latest_materialization_event(asset(one)) is None
-        for one in scheduled:
-            assert_next_tick_recovers(instance, one, killed[one.link])
-            assert_mirrored(instance, one)
-    for rig in {one.rig.name: one.rig for one in scheduled}.values():
+        yield Session(home, instance, faults)
+
+
+def write_config(scheduled: list[Scheduled], path: Path) -> Path:
+    """One dts.yaml for the pairs of both rigs."""
+    first, second = (scheduled[n].rig.document() for n in (0, 2))
+    pairs = {"first": first["pairs"]["pair"], "second": second["pairs"]["pair"]}
+    config = {**first, "sites": first["sites"] | second["sites"], "pairs": pairs}
+    file = path / "dts.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def test_runs_of_the_schedule_that_are_killed_are_finished_by_the_next_tick(
+    scheduled: list[Scheduled], daemon: Session
+) -> None:
+    deaths = await_deaths(scheduled, daemon)
+    for one in scheduled:
+        assert_left_behind(one.rig, one.link, one.point, one.before)
+    killed = {one.link: await_failure(daemon.instance, one) for one in scheduled}
+    for one in scheduled:
+        noticed = killed[one.link].end_time
+        assert noticed is not None
+        assert noticed - deaths[one.link].at < NOTICED_SECONDS
+        assert daemon.instance.get_latest_materialization_event(asset(one)) is None
+    for one in scheduled:
+        assert_next_tick_recovers(daemon.instance, one, killed[one.link])
+        assert_mirrored(daemon.instance, one)
+    for one in scheduled:
+        one.rig.assert_equal()
+        assert_unbroken(one.rig, one.link, one.before)
+        assert one.rig.records(one.link) == []
+    for one in scheduled:
+        one.batch.assert_written_once(one.rig)
+
+
+def test_a_sync_by_hand_that_is_killed_frees_its_lane(
+    scheduled: list[Scheduled], daemon: Session, tmp_path: Path
+) -> None:
+    """No code server knows of its process: only the monitor can notice, by the launcher's check."""
+    one, home = scheduled[0], {"DAGSTER_HOME": str(daemon.home.folder)}
+    sync = DtsSync(one.rig, one.link, tmp_path, {Point.PULLED: signal.SIGKILL}, home)
+    assert sync.exit_code() == -signal.SIGKILL
+    died = time.time()
+
+    def found() -> dg.DagsterRun:
+        runs = daemon.instance.get_runs(filters=dg.RunsFilter(job_name=one.job))
+        return next(run for run in runs if SCHEDULE_TAG not in run.tags)
+
+    wait_for(lambda: found().is_finished, NOTICED_SECONDS - (time.time() - died))
+    assert found().status is dg.DagsterRunStatus.FAILURE
+
+
+def test_afterwards_the_links_come_to_rest_at_the_ends_of_their_topics(
+    scheduled: list[Scheduled], daemon: Session
+) -> None:
+    daemon.home.end()
+    for rig in scheduled[0].rig, scheduled[2].rig:
         rig.sync()
         rig.drain()
         rig.assert_equal()
@@ -160,18 +205,15 @@ def test_runs_of_the_schedule_that_are_killed_are_finished_by_the_next_tick(
         assert_unbroken(one.rig, one.link, one.before)
         assert_at_the_ends(one.rig, one.link)
         assert one.rig.records(one.link) == []
-    for one in scheduled:
-        one.batch.assert_written_once(one.rig)
 
 
-def await_deaths(
-    scheduled: list[Scheduled], faults: Faults, home: DagsterHome
-) -> Mapping[str, Strike]:
+def await_deaths(scheduled: list[Scheduled], daemon: Session) -> Mapping[str, Strike]:
     """Waits for the tick's runs to reach their points; the daemon and its first tick take time."""
+    faults = daemon.faults
     try:
         wait_for(lambda: all(faults.struck(s.link, s.point) for s in scheduled), 150)
     except AssertionError:
-        raise AssertionError(home.log_tail()) from None
+        raise AssertionError(daemon.home.log_tail()) from None
     deaths = {s.link: strike for s in scheduled if (strike := faults.struck(s.link, s.point))}
     for strike in deaths.values():
         wait_for(lambda pid=strike.pid: not alive(pid), 10)  # type: ignore[misc]

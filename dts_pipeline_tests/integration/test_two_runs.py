@@ -6,31 +6,25 @@ while one applies, at the fence (rule R6) once it has.
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
 from dts_pipeline_tests.integration.applied_once import assert_unbroken
-from dts_pipeline_tests.integration.child_runs import ChildRun, state_of
-from dts_pipeline_tests.integration.faults import FAULTS, Faults
-from dts_pipeline_tests.integration.rig import Rig, wait_for
+from dts_pipeline_tests.integration.child_runs import ChildRun, DtsSync
+from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.integration.small_batches import SmallBatch, warm_up
-from dts_pipeline_tests.stacks import ROOT, Stack
+from dts_pipeline_tests.stacks import Stack
 
 pytestmark = pytest.mark.servers
 
 BATCHES = [SmallBatch(number, "a") for number in range(1, 13)]
 STOP = signal.SIGSTOP
+PULLED_STOP = {Point.PULLED: STOP}
 Take = Callable[[], SmallBatch]
 
 
@@ -52,49 +46,14 @@ def take(rig: Rig) -> Take:
 # -- `dts sync` -------------------------------------------------------------------------------
 
 
-@dataclass
-class DtsSync:
-    """`dts sync LINK --json` in a process that stops once it has pulled its batch."""
-
-    rig: Rig
-    folder: Path
-    process: subprocess.Popen[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir()
-        Faults(self.folder).order(self.rig.forth, Point.PULLED, STOP)
-        program = [sys.executable, "-m", "dts_pipeline_tests.integration.faulty_sync"]
-        self.process = subprocess.Popen(
-            [*program, "sync", self.rig.forth, "--config", str(self.rig.path), "--json"],
-            cwd=ROOT,
-            env={**os.environ, **self.rig.stack.env, FAULTS: str(self.folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait_stopped(self) -> None:
-        faults = Faults(self.folder)
-        wait_for(lambda: faults.struck(self.rig.forth, Point.PULLED) is not None, 60)
-        wait_for(lambda: state_of(self.process.pid) == "T", 60)
-
-    def go_on(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def said(self) -> tuple[int, dict[str, Any]]:
-        """Exit status and the JSON document."""
-        output, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, json.loads(output)
-
-
 def test_two_syncs_at_once_one_applies_and_the_other_says_so(
     rig: Rig, take: Take, tmp_path: Path
 ) -> None:
     before, batch = rig.checkpoint(rig.forth), take()
     batch.write(rig)
-    runs = [DtsSync(rig, tmp_path / name) for name in ("one", "two")]
+    runs = [DtsSync(rig, rig.forth, tmp_path / name, PULLED_STOP) for name in ("one", "two")]
     for run in runs:
-        run.wait_stopped()
+        run.wait_stopped(Point.PULLED)
     for run in runs:
         run.go_on()
     statuses, documents = zip(*(run.said() for run in runs), strict=True)
@@ -112,8 +71,8 @@ def test_a_sync_that_another_overtook_says_so_and_fails(
     """The other took more into its batch: what this one holds is a part of it."""
     before, first, second = rig.checkpoint(rig.forth), take(), take()
     first.write(rig)
-    slow = DtsSync(rig, tmp_path / "slow")
-    slow.wait_stopped()
+    slow = DtsSync(rig, rig.forth, tmp_path / "slow", PULLED_STOP)
+    slow.wait_stopped(Point.PULLED)
     second.write(rig)
     assert rig.run(rig.forth).batches == 1
     slow.go_on()
@@ -162,7 +121,7 @@ def test_a_run_that_was_overtaken_before_it_applied_writes_nothing(
 ) -> None:
     before, batch = rig.checkpoint(rig.forth), take()
     batch.write(rig)
-    slow = ChildRun(rig, rig.forth, tmp_path / "slow", {Point.PULLED: STOP})
+    slow = ChildRun(rig, rig.forth, tmp_path / "slow", PULLED_STOP)
     slow.wait_stopped(Point.PULLED)
     second = ChildRun(rig, rig.forth, tmp_path / "second")
     assert second.outcome.said == "applied"
@@ -178,7 +137,7 @@ def test_a_run_goes_on_where_one_that_held_the_lane_is_killed(
     batch.write(rig)
     slow = ChildRun(rig, rig.forth, tmp_path / "slow", {Point.WRITTEN: STOP})
     slow.wait_stopped(Point.WRITTEN)
-    second = ChildRun(rig, rig.forth, tmp_path / "second", {Point.PULLED: STOP})
+    second = ChildRun(rig, rig.forth, tmp_path / "second", PULLED_STOP)
     second.wait_stopped(Point.PULLED)
     second.go_on()
     slow.kill()
