@@ -11,6 +11,15 @@ from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 MakeRig = Callable[..., Rig]
+_GUARDS = ("test_bad_", "test_on_servers")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bad input and preflight on real servers have a target of their own: `make test-guards`."""
+    for item in items:
+        if item.path.name.startswith(_GUARDS):
+            item.add_marker(pytest.mark.guards)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +40,13 @@ def stack_mariadb_comment() -> Iterator[Stack]:
 def stack_mysql() -> Iterator[Stack]:
     """Two MySQL servers, marks by origin."""
     with running_stack("mysql", "origin") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack_mixed() -> Iterator[Stack]:
+    """MariaDB at site a and MySQL at site b, marks by origin."""
+    with running_stack("mixed", "origin") as stack:
         yield stack
 
 

@@ -68,11 +68,15 @@ class Ledger:
         return _checkpoint(row) if row else None
 
     def begin(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Writes a lane's first checkpoint, unless another run did so before; gives what stands."""
+        """Writes a lane's first checkpoint, unless another run did so before; gives what stands.
+
+        A lane that ran before its row was deleted gets the generation after its last, and with it
+        GTIDs that were never used.
+        """
         values = {
             "link": checkpoint.link,
             "lane": checkpoint.lane,
-            "generation": checkpoint.generation,
+            "generation": self._last_generation(checkpoint.link, checkpoint.lane) + 1,
             "paused": False,
             "session_id": 0,
             "updated_at": _NOW,
@@ -84,6 +88,15 @@ class Ledger:
         standing = self.read(checkpoint.link, checkpoint.lane)
         assert standing is not None
         return standing
+
+    def _last_generation(self, link: str, lane: str) -> int:
+        with self.database.connect(where={"link": link}) as connection:
+            last = connection.scalar(
+                select(func.max(t.batch.c.generation)).where(
+                    t.batch.c.link == link, t.batch.c.lane == lane
+                )
+            )
+        return int(last or 0)
 
     def add_partitions(self, old: Checkpoint, new: Checkpoint) -> Checkpoint:
         """Adds new tables' topic-partitions to a checkpoint, by compare-and-set."""

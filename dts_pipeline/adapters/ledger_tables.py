@@ -14,7 +14,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
-    Index,
     Integer,
     MetaData,
     String,
@@ -98,7 +97,8 @@ conflict = Table(
     Column("opened_at", DATETIME(fsp=6), nullable=False),
     Column("changed_at", DATETIME(fsp=6), nullable=False),
     UniqueConstraint("table_name", "key_hash", "open_slot", name="one_open_row_a_key"),
-    Index("by_state", "state", "link"),
+    # An index by state; as a constraint it stands in the CREATE TABLE itself.
+    UniqueConstraint("state", "link", "id", name="by_state"),
     **_OPTIONS,
 )
 

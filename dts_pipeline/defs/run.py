@@ -39,12 +39,15 @@ def run_link_in_process(
         )
     job = build_definitions(config, stages=stages).resolve_job_def(job_name(link))
     with _instance(environ) as instance:
-        result = job.execute_in_process(
-            run_config=_QUIET,
-            instance=instance,
-            raise_on_error=False,
-            tags={PROCESS_TAG: this_process()},
-        )
+        try:
+            result = job.execute_in_process(
+                run_config=_QUIET,
+                instance=instance,
+                raise_on_error=False,
+                tags={PROCESS_TAG: this_process()},
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
     if not result.success:
         raise _error_of(result)
     summary: RunSummary = result.output_for_node(graph_name(link), "result")

@@ -16,12 +16,16 @@ ROW = "CREATE TABLE {0} (id INT PRIMARY KEY, v VARCHAR(50), at DATETIME(6)) CHAR
 Once = Callable[[str], None]
 
 
-@pytest.fixture(scope="module")
-def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+@pytest.fixture(
+    scope="module",
+    params=["stack_mariadb", pytest.param("stack_mixed", marks=pytest.mark.mysql)],
+)
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """Policy: site A wins, but for `newest_*`, where the later `at` does."""
+    stack: Stack = request.getfixturevalue(request.param)
     path: Path = tmp_path_factory.mktemp("conflicts")
     names = ("midway", "both_ways", "suffix", "newest_row", "newest_gone", "site_gone", "again")
-    rig = Rig(stack_mariadb, "conf", path)
+    rig = Rig(stack, "conf", path)
     newest = {"policy": {"newest": "at", "ties": "A"}}
     rig.conflicts = {
         "policy": {"site": "A"},
