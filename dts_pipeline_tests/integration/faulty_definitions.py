@@ -6,7 +6,6 @@ A workspace of a test names this module in the place of `dts_pipeline.definition
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import MISSING, fields
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +21,7 @@ _faults = Faults(Path(os.environ[FAULTS]))
 _link: list[str] = []
 
 
-def _stage(name: str) -> Callable[..., Any]:
+def _stage(name: str) -> Any:
     """The real stage, imported when a run calls it, as the real definitions do.
 
     plan_ranges notes the link of the run's process: the points don't tell it.

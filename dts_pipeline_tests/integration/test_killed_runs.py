@@ -260,10 +260,11 @@ def assert_mirrored(instance: dg.DagsterInstance, one: Scheduled) -> None:
     metadata = event.asset_materialization.metadata
     assert metadata["batch"].value == ledger.batch
     assert metadata["generation"].value == ledger.generation
-    table = metadata["offsets"].value
+    offsets = metadata["offsets"]
+    assert isinstance(offsets, dg.TableMetadataValue)
     assert {
         (record.data["topic"], record.data["partition"]): record.data["next_offset"]
-        for record in table.records
+        for record in offsets.records
     } == {(tp.topic, tp.partition): p.next_offset for tp, p in ledger.partitions.items()}
 
 
