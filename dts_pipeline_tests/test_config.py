@@ -332,7 +332,6 @@ def test_a_key_that_is_no_text_is_a_mistake() -> None:
     assert problems(GOOD + "? [a, b]\n: c\n") == [("line 13, column 3", "a key must be plain text")]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a merged key that is overridden counts as twice")
 def test_a_merged_key_may_be_overridden() -> None:
     text = changed("  a: {host", "  a: &a {host").replace("  b: {host", "  b: {<<: *a, host")
 

@@ -288,12 +288,3 @@ def test_json_compares_as_each_server_keeps_it(
 )
 def test_a_record_shows_text_and_hex(column_type: str, expected: str) -> None:
     assert readable(column(column_type), "t") == expected
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="bug: `newest` over a generated column is looked for among the written ones",
-)
-def test_newest_over_a_generated_column_is_refused_or_works() -> None:
-    replace(statements(), version_column="twice").classify(detect=True)
