@@ -361,9 +361,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML that refuses a key written twice instead of keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | None):
                 raise _KeyError(None, None, "a key must be plain text", key_node.start_mark)

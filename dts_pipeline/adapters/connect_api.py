@@ -151,6 +151,10 @@ class ConnectApi:
         answer = self._ask("GET", f"/connectors/{_path(name)}/offsets", connector=name)
         return list(answer["offsets"])
 
+    def resume(self, name: str) -> None:
+        """Lets a paused or stopped connector run; nothing for one that does."""
+        self._ask("PUT", f"/connectors/{_path(name)}/resume", connector=name)
+
     def restart(self, name: str) -> None:
         """Restarts the connector and its tasks."""
         path = f"/connectors/{_path(name)}/restart?includeTasks=true"

@@ -77,11 +77,15 @@ _TERMINAL = {
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What a server says of itself: `incarnation` changes when another server took its place."""
+    """What a server says of itself: `incarnation` changes when another server took its place.
+
+    `gtid_domain` is the domain of its users' writes (MariaDB only).
+    """
 
     version: str
     dialect: Dialect
     incarnation: str
+    gtid_domain: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,10 @@ class Database:
         with self.connect() as connection:
             version = str(connection.scalar(text("SELECT VERSION()")))
             if "mariadb" in version.lower():
-                identity = connection.scalar(text("SELECT @@server_id"))
-                return ServerFacts(version, Dialect.MARIADB, f"server_id:{identity}")
+                identity, domain = connection.execute(
+                    text("SELECT @@server_id, @@GLOBAL.gtid_domain_id")
+                ).one()
+                return ServerFacts(version, Dialect.MARIADB, f"server_id:{identity}", int(domain))
             identity = connection.scalar(text("SELECT @@server_uuid"))
             return ServerFacts(version, Dialect.MYSQL, f"server_uuid:{identity}")
 

@@ -68,7 +68,8 @@ def query(facts: Facts, site: str, connector: RegisteredConnector) -> Problems:
         yield warning(
             "include.query is true: statements with their values are repeated in every event, "
             "though `mark: origin` needs no query",
-            f"Set it to false. {_REGISTER}",
+            "Have it off when the connector is registered for the first time; taking it from a "
+            "MariaDB connector that had it loses rows (docs/marks.md).",
             code="query_needless",
         )
 

@@ -162,8 +162,21 @@ def _refuse_cascades(runtime: LinkRuntime, table: Table) -> None:
 
 
 def _check_domain(runtime: LinkRuntime) -> None:
-    """A mark that needs a GTID domain must have one."""
+    """A mark that needs a GTID domain must have one, and no server's users may write under it."""
     link = runtime.link
+    for database in (runtime.source, runtime.target):
+        if database.facts.gtid_domain in link.all_mark_domains:
+            raise TerminalError(
+                "mark_domain_taken",
+                "mark_domain_id is the server's own gtid_domain_id, so users' writes would be "
+                "dropped as the pipeline's",
+                where={
+                    "link": link.name,
+                    "site": database.site,
+                    "domain": database.facts.gtid_domain,
+                },
+                remedy="Give mark_domain_id another number.",
+            )
     needed = link.mark == "origin" and runtime.target.facts.dialect == "mariadb"
     if needed and link.mark_domain_id is None:
         raise TerminalError(

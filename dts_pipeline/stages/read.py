@@ -109,14 +109,24 @@ def _find_cut(
 def _within(
     segments: Sequence[Segment], max_events: int, carried: Callable[[str], bool]
 ) -> Sequence[Segment]:
-    """The first segments whose events stay within the limit; at least up to one with events."""
+    """The first segments whose events stay within the limit; at least up to one with events.
+
+    Never ends between a transaction that a crash broke off and its later END: nothing in between
+    could be taken without the rest.
+    """
+    ends = {s.transaction: i for i, s in enumerate(segments) if s.end_offset is not None}
+    broken: set[str] = set()
     total, end = 0, len(segments)
     for index, segment in enumerate(segments):
         count = sum(n for table, n in segment.counts.items() if carried(table))
-        if total and total + count > max_events:
+        if total and total + count > max_events and not broken:
             end = index
             break
         total += count
+        if segment.end_offset is not None:
+            broken.discard(segment.transaction)
+        elif ends.get(segment.transaction, -1) > index:  # a DDL's BEGIN has no END later
+            broken.add(segment.transaction)
     while end > 1 and segments[end - 1].end_offset is None:
         end -= 1  # nothing can be complete behind the last END
     return segments[:end]
