@@ -104,7 +104,7 @@ def test_a_commit_whose_answer_is_lost(rig: WiredRig, interloper: Interloper) ->
     UNANSWERED.write(rig)
     with Wire(target["host"], target["port"]) as wire:
         rig.wire = wire
-        interloper.point, interloper.action = Point.WRITTEN, wire.cut_at_commit
+        interloper.point, interloper.action = Point.WRITTEN, wire.lose_next_answer
         summary = rig.run(rig.forth)
         rig.wire = None
     assert (interloper.met, wire.cuts) == (1, 1)

@@ -1,4 +1,4 @@
-"""A wire between a client and a database server, which can lose the answer to a COMMIT."""
+"""A wire between a client and a database server, which can lose the answer to a statement."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import socket
 import threading
 from types import TracebackType
 
-_COMMIT = b"\x03COMMIT"
-"""COM_QUERY with that text, as PyMySQL sends it."""
-
 
 class Wire:
-    """Forwards connections to a server; `port` is where it listens on 127.0.0.1."""
+    """Forwards connections to a server; `port` is where it listens on 127.0.0.1.
+
+    It looks at no text, which can be encrypted.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._server = host, port
@@ -25,8 +25,8 @@ class Wire:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
-    def cut_at_commit(self) -> None:
-        """The next COMMIT reaches the server; its answer and the connection are lost."""
+    def lose_next_answer(self) -> None:
+        """The next statement reaches the server; its answer and the connection are lost."""
         self._armed.set()
 
     def __enter__(self) -> Wire:
@@ -46,21 +46,32 @@ class Wire:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
                 cut = threading.Event()
-                for sides in (client, server), (server, client):
-                    threading.Thread(target=self._forward, args=(*sides, cut), daemon=True).start()
+                for target in self._ask, self._answer:
+                    threading.Thread(target=target, args=(client, server, cut), daemon=True).start()
 
-    def _forward(self, source: socket.socket, sink: socket.socket, cut: threading.Event) -> None:
-        """Forwards one direction. A cut connection ends when the server has answered."""
+    def _ask(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
+        """From the client to the server; notes which connection is to be cut."""
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if cut.is_set():
-                    break
-                if self._armed.is_set() and data.endswith(_COMMIT):
+            while data := client.recv(65536):
+                if self._armed.is_set():
                     self._armed.clear()
-                    self.cuts += 1
                     cut.set()
-                sink.sendall(data)
-        for end in source, sink:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+                server.sendall(data)
+        _end(server)
+
+    def _answer(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
+        """From the server to the client; a connection to be cut ends with the next answer."""
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if cut.is_set():
+                    self.cuts += 1
+                    break
+                client.sendall(data)
+        _end(client)
+        _end(server)
+
+
+def _end(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
