@@ -141,6 +141,14 @@ class Bench:
             documents.append(json.loads(out))
         return documents
 
+    def restart_connectors(self) -> None:
+        """What lost its server and waits a minute before it looks again."""
+        for side in "ab":
+            url = f"{self.connector_url(side)}/restart?includeTasks=true"
+            httpx.post(url, timeout=30).raise_for_status()
+        for side in "ab":
+            self.await_connector("RUNNING", "RUNNING", side=side)
+
     def revive(self) -> None:
         """Registers the connectors again, as the remedy of one that gave up says."""
         done = self.dts("connectors", "--register")

@@ -66,7 +66,8 @@ def test_a_database_that_is_down(bench: Bench) -> None:
     errors = {f["check"]: f for f in found["findings"] if f["severity"] == "error"}
     assert errors["server_unreachable"]["where"]["site"] == site
     assert bench.standing() == before
-    bench.revive()
+    bench.restart_connectors()
+    bench.foreseen()
     bench.goes_on()
 
 

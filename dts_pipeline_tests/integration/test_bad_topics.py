@@ -180,8 +180,10 @@ def test_a_connector_that_was_stopped(bench: Bench, word: str, states: list[str]
 def test_a_connector_that_failed(bench: Bench) -> None:
     """Its producer refuses what it is to send, and the task gives up."""
     site = bench.rig.sites[0]
-    bench.rig.put_connector(site, "a", {"producer.override.max.request.size": "200"})
+    bench.stop_connector()
     bench.rig.sql("a", f"INSERT INTO item VALUES (5, '{PLANTED}')")
+    bench.rig.put_connector(site, "a", {"producer.override.max.request.size": "200"})
+    httpx.put(f"{bench.connector_url()}/resume", timeout=30).raise_for_status()
     bench.await_connector("RUNNING", "FAILED")
 
     error = bench.refused("connector_failed")
