@@ -120,5 +120,7 @@ def _show(output: Output, data: dict[str, Any]) -> None:
     rows = [(t, *(c.get(kind, 0) for kind in kinds)) for t, c in data["tables"].items()]
     if rows:
         output.table("Tables", ["table", *kinds], rows)
+    if data["counts"].get("already_applied"):
+        output.line("Another run had applied a batch of this one, which wrote nothing for it.")
     if data["paused"]:
         output.line(f"{data['link']} is paused: `dts resume {data['link']}` lets it go on.")
