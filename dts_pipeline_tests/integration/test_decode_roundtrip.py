@@ -5,13 +5,9 @@ Runs on the stack that DTS_TEST_STACK describes, of whatever flavour, else on tw
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pymysql
 import pytest
@@ -64,21 +60,10 @@ def connect(database: Database, session: str) -> pymysql.Connection:
     return connection
 
 
-def entry_of(request: pytest.FixtureRequest, kind: str) -> tuple[str, dict[str, Any]]:
-    """A site of that kind: of the stack that DTS_TEST_STACK names if it has one."""
-    given = os.environ.get("DTS_TEST_STACK")
-    description = json.loads(Path(given).read_text(encoding="utf-8")) if given else {"sites": {}}
-    kinds = {entry["kind"]: name for name, entry in description["sites"].items()}
-    if kind == "mysql" and kind not in kinds:
-        pytest.skip("needs DTS_TEST_STACK to name a stack with a MySQL server")
-    stack = Stack(description) if kind in kinds else request.getfixturevalue(f"stack_{kind}")
-    name = kinds.get(kind, "a")
-    return name, stack.site(name)
-
-
-@pytest.fixture(scope="module", params=["mariadb", "mysql"])
+@pytest.fixture(scope="module", params=["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    name, entry = entry_of(request, request.param)
+    stack: Stack = request.getfixturevalue(f"stack_{request.param}")
+    name, entry = "a", stack.site("a")
     schema = f"{SCHEMA}_{name}"
     database = Database(name, entry["host"], entry["port"], entry["user"], entry["password"])
     with closing(connect(database, USERS_SESSION)) as connection:
