@@ -11,7 +11,7 @@ CHECK ?=
 FLAVOUR ?= mariadb
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test test-guards test-mysql test-matrix lint format types clean
+.PHONY: help setup demo test test-faults test-guards test-mysql test-matrix lint format types clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -31,7 +31,10 @@ demo: $(VENV) ## two servers that become equal, with Dagster; until Ctrl-C. CHEC
 	@$(BIN)/python deploy/demo --flavour $(FLAVOUR) $(if $(filter-out 0,$(CHECK)),--check)
 
 test: setup ## unit tests, and integration on MariaDB
-	$(BIN)/pytest -m 'not mysql and not matrix and not guards' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not mysql and not matrix and not guards and not faults' $(PYTEST_ARGS)
+
+test-faults: setup ## killed runs, lost connections, two runs at once, on MariaDB
+	$(BIN)/pytest -m 'faults and not mysql' $(PYTEST_ARGS)
 
 test-guards: setup ## bad input and preflight, on MariaDB
 	$(BIN)/pytest -m 'guards and not mysql' $(PYTEST_ARGS)

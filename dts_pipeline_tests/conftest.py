@@ -11,15 +11,19 @@ from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 MakeRig = Callable[..., Rig]
-_GUARDS = ("test_bad_", "test_on_servers")
+_MARKED = {
+    "guards": ("test_bad_", "test_on_servers"),
+    "faults": ("test_killed_runs", "test_lost_connections", "test_two_runs"),
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bad input and preflight on real servers have a target of their own: `make test-guards`."""
+    """Bad input and faults on real servers have targets of their own: `make test-guards` …"""
     for item in items:
-        if item.path.name.startswith(_GUARDS):
-            item.add_marker(pytest.mark.guards)
+        for mark, names in _MARKED.items():
+            if item.path.name.startswith(names):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.envelope import parse_events
 from dts_pipeline.core.marks import recognise
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.integration.rig import Rig, wait_for
 
 Writes = Counter[tuple[int, str]]
 """How often a row, by the number in its key, was written by which operation: c, u or d."""
@@ -39,16 +39,22 @@ def assert_unbroken(rig: Rig, link: str, since: Checkpoint) -> None:
 
 
 def assert_at_the_ends(rig: Rig, link: str) -> None:
-    """The checkpoint's next offsets are the ends of the tables' topics."""
-    partitions = rig.checkpoint(link).partitions
-    tables = [tp for tp in partitions if tp.topic != rig.links[link].transaction_topic]
-    assert tables
-    reader = KafkaReader({"bootstrap.servers": rig.stack.kafka})
-    offsets = KafkaAdmin({"bootstrap.servers": rig.stack.kafka}).offsets(tables)
-    reader.close()
-    assert {tp: partitions[tp].next_offset for tp in tables} == {
-        tp: high for tp, (_, high) in offsets.items()
-    }
+    """The checkpoint's next offsets come to be the ends of the tables' topics.
+
+    What the other link wrote last may still be on its way to Kafka, so the links run until then.
+    """
+
+    def there() -> bool:
+        partitions = rig.checkpoint(link).partitions
+        tables = [tp for tp in partitions if tp.topic != rig.links[link].transaction_topic]
+        offsets = KafkaAdmin({"bootstrap.servers": rig.stack.kafka}).offsets(tables)
+        ends = {tp: high for tp, (_, high) in offsets.items()}
+        if tables and {tp: partitions[tp].next_offset for tp in tables} == ends:
+            return True
+        rig.drain()
+        return False
+
+    wait_for(there, 60)
 
 
 def marked_writes(rig: Rig, side: str, table: str) -> Writes:
