@@ -10,6 +10,9 @@ SERVERS := .local/setup-
 CHECK ?=
 FLAVOUR ?= mariadb
 PYTEST_ARGS ?=
+SAMPLE ?=
+NOT_MYSQL := $(if $(filter-out 0,$(SAMPLE)), and not mysql)
+FLAVOURS := $(if $(NOT_MYSQL),,$(SERVERS)mixed)
 
 .PHONY: help setup demo test test-faults test-guards test-mysql test-matrix lint format types clean
 
@@ -33,14 +36,14 @@ demo: $(VENV) ## two servers that become equal, with Dagster; until Ctrl-C. CHEC
 test: setup ## unit tests, and integration on MariaDB
 	$(BIN)/pytest -m 'not mysql and not matrix and not guards and not faults' $(PYTEST_ARGS)
 
-test-faults: setup ## killed runs, lost connections, two runs at once, on MariaDB
-	$(BIN)/pytest -m 'faults and not mysql' $(PYTEST_ARGS)
+test-faults: setup $(FLAVOURS) ## killed runs, lost connections, two runs at once. SAMPLE=1: MariaDB only
+	$(BIN)/pytest -m 'faults$(NOT_MYSQL)' $(PYTEST_ARGS)
 
-test-guards: setup ## bad input and preflight, on MariaDB
-	$(BIN)/pytest -m 'guards and not mysql' $(PYTEST_ARGS)
+test-guards: setup $(FLAVOURS) ## bad input and preflight. SAMPLE=1: MariaDB only
+	$(BIN)/pytest -m 'guards$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 test-mysql: setup $(SERVERS)mixed ## integration on MySQL
-	$(BIN)/pytest -m 'mysql and not matrix' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'mysql and not matrix and not guards and not faults' $(PYTEST_ARGS)
 
 test-matrix: setup $(SERVERS)mixed ## every flavour with every mark; long
 	$(BIN)/pytest -m matrix $(PYTEST_ARGS)
