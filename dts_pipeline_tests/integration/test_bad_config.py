@@ -38,8 +38,8 @@ POLICY = "    conflicts: {policy: {site: a}}\n"
         ("{site: a}", "overwrite", "pairs.shop.conflicts.policy", "`overwrite` is refused"),
         ("{site: a}", "{site: c}", "pairs.shop.conflicts.policy.site", "must be one of a, b"),
         ('"${DTS_B_PASSWORD}"', "secret-of-b", "sites.b.password", "${NAME}"),
-        ("shop.*", "dts.*", "pairs.shop", "ledger"),
-        ("mark: origin", "mark: [origin", "line 7, column 6", "expected ',' or ']'"),
+        ("shop.*", "dts.*", "pairs.shop.tables.0", "ledger"),
+        ("mark: origin", "mark: [origin", "line 7, column 6", "expected"),
     ],
 )
 def test_a_mistake_is_named_with_its_path(

@@ -44,14 +44,6 @@ def comment(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def origin(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A pair that marks by GTID domain."""
-    bench = made(Rig(stack_mariadb, "baddom", tmp_path_factory.mktemp("bad")))
-    yield bench
-    bench.remove_connectors()
-
-
-@pytest.fixture(scope="module")
 def gtids(stack_mysql: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A pair that marks by GTID."""
     bench = made(Rig(stack_mysql, "badgtid", tmp_path_factory.mktemp("bad")))
@@ -109,21 +101,6 @@ class TestComment:
         for link in (bench.rig.forth, bench.rig.back):
             bench.new_start(link)
         bench.goes_on()
-
-
-class TestOriginOnMariadb:
-    """The mark is a GTID domain, which the pair must name and no server may use."""
-
-    @pytest.mark.parametrize(
-        ("domain", "code"),
-        [(None, "mark_domain_missing"), (1, "mark_domain_taken")],
-    )
-    def test_a_domain_that_is_not_the_pipelines(
-        self, origin: Bench, domain: int | None, code: str
-    ) -> None:
-        changes = {"pairs": {"pair": {"mark_domain_id": domain}}}
-        origin.foreseen(code, changes=changes)
-        origin.refused(code, changes=changes)
 
 
 @pytest.mark.mysql

@@ -71,37 +71,31 @@ def test_a_database_that_is_down(bench: Bench) -> None:
     bench.goes_on()
 
 
-def test_a_kafka_connect_that_is_down(bench: Bench) -> None:
-    """Nothing comes any more, and the link must not look caught up."""
+def test_a_kafka_connect_and_a_broker_that_are_down(bench: Bench) -> None:
+    """Without Connect nothing comes any more, and the link must not look caught up."""
     before = bench.standing()
-    bench.rig.stack.command("stop", "connect")
+    stack = bench.rig.stack
+    for name in ("connect", "kafka"):
+        stack.command("stop", name)
     try:
-        bench.rig.sql("a", f"INSERT INTO item VALUES (2, '{PLANTED}')")
-        error, found = bench.at_once(("sync", bench.rig.forth), ("preflight",))
-        assert error["error"]["code"] == "connect_unreachable"
-        assert error["error"]["where"]["connect"] == bench.rig.stack.connect
-        errors = [f["check"] for f in found["findings"] if f["severity"] == "error"]
-        assert errors == ["connect_unreachable"]
-        bench.rig.sql("a", "DELETE FROM item WHERE id = 2")
-        assert bench.standing() == before
+        # A configuration that does not name Connect goes on to the broker.
+        connect, found, kafka = bench.at_once(
+            ("sync", bench.rig.forth),
+            ("preflight",),
+            ("sync", bench.rig.forth),
+            changes={"connect": None},
+        )
     finally:
-        bench.rig.stack.command("start", "connect")
-    bench.rig.sql("a", f"INSERT INTO item VALUES (2, '{PLANTED}')")
-    bench.revive()
-    bench.goes_on()
-
-
-def test_a_broker_that_is_down(bench: Bench) -> None:
-    before = bench.standing()
-    bench.rig.stack.command("stop", "kafka")
-    try:
-        error, found = bench.at_once(("sync", bench.rig.forth), ("preflight",))
-    finally:
-        bench.rig.stack.command("start", "kafka")
-    assert error["error"]["code"] == "kafka_unreachable"
-    assert bench.rig.stack.kafka in json.dumps(error["error"]["where"])
-    assert "kafka_unreachable" in [f["check"] for f in found["findings"]]
+        for name in ("kafka", "connect"):
+            stack.command("start", name)
+    assert connect["error"]["code"] == "connect_unreachable"
+    assert connect["error"]["where"]["connect"] == stack.connect
+    assert kafka["error"]["code"] == "kafka_unreachable"
+    assert stack.kafka in json.dumps(kafka["error"]["where"])
+    assert all(answer["error"]["remedy"] for answer in (connect, kafka))
+    errors = {f["check"] for f in found["findings"] if f["severity"] == "error"}
+    assert errors == {"connect_unreachable", "kafka_unreachable"}
     assert bench.standing() == before
-    bench.rig.sql("a", f"INSERT INTO item VALUES (3, '{PLANTED}')")
+    bench.rig.sql("a", f"INSERT INTO item VALUES (2, '{PLANTED}')")
     bench.revive()
     bench.goes_on()
