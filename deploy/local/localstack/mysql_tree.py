@@ -19,7 +19,6 @@ from localstack.errors import StackError
 from localstack.output import say
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_MIRROR = "http://deb.debian.org/debian"
 _PACKAGES = ("mysql-server-core", "mysql-client-core")
 
 
@@ -62,7 +61,7 @@ def _download() -> list[Path]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     if not _KEYRING.exists():
         raise StackError(f"{_KEYRING} is missing: install the package debian-archive-keyring")
-    mirror = os.environ.get("DTS_LOCAL_DEBIAN_MIRROR", _MIRROR)
+    mirror = os.environ.get("DTS_LOCAL_DEBIAN_MIRROR") or _own_mirror()
     source = f"deb [signed-by={_KEYRING}] {mirror} sid main\n"
     (folder / "sources.list").write_text(source, encoding="utf-8")
     (folder / "status").write_text("", encoding="utf-8")
@@ -72,6 +71,22 @@ def _download() -> list[Path]:
         old.unlink()
     _apt(folder, "download MySQL", (*options, "install", "-y", "--download-only", *_PACKAGES))
     return sorted((folder / "archives").glob("*.deb"))
+
+
+def _own_mirror() -> str:
+    """Where this machine's apt gets Debian from; the archive of sid lies beside its own release."""
+    listed = subprocess.run(
+        ("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(RELEASE)"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in listed.stdout.splitlines():
+        address, *names = line.split(" ")
+        own = address.rstrip("/").endswith("/debian")
+        if own and not any(name.endswith("-security") for name in names):
+            return address
+    raise StackError("apt names no mirror of Debian: give its address in DTS_LOCAL_DEBIAN_MIRROR")
 
 
 def _apt_options(folder: Path) -> tuple[str, ...]:
