@@ -207,9 +207,30 @@ def test_a_value_that_does_not_fit_the_targets_column(bench: Bench) -> None:
     bench.goes_on()
 
 
-def test_a_truncate_stops_the_link(bench: Bench) -> None:
-    bench.rig.sql("a", f"INSERT INTO wiped VALUES (1, '{PLANTED}', 1), (2, 'two', 2)")
+def test_rows_from_before_a_column_got_another_type(bench: Bench) -> None:
+    bench.rig.both("CREATE TABLE retyped (id INT PRIMARY KEY, v VARCHAR(50))")
+    bench.rig.sql("a", f"INSERT INTO retyped VALUES (1, '{PLANTED}')")
+    bench.rig.await_events("a")
+    bench.rig.both("ALTER TABLE retyped DROP v, ADD v DATETIME")
+
+    error = bench.refused("undecodable_value")
+
+    assert error["where"] == {
+        "topic": bench.topic("retyped"),
+        "partition": "0",
+        "offset": "0",
+        "table": f"{bench.rig.name}.retyped",
+        "column": "v",
+    }
+    bench.rig.sql("b", "INSERT INTO retyped VALUES (1, NULL)")
+    bench.rig.await_events("b")
+    bench.new_start(bench.rig.forth)
     bench.goes_on()
+
+
+def test_a_truncate_stops_the_link(bench: Bench) -> None:
+    rows = f"(1, '{PLANTED}', 1), (2, 'two', 2)"
+    bench.carries(f"INSERT INTO wiped VALUES {rows}", "SELECT id FROM wiped")
     bench.rig.sql("a", "TRUNCATE wiped")
     bench.rig.await_events("a")
 

@@ -137,8 +137,11 @@ def last_value(bench: Bench, topic: str) -> bytes:
 def test_a_source_whose_topics_were_never_made(bench: Bench) -> None:
     """Its connector was never registered, or `topic_prefix` is not the connector's."""
     changes = {"sites": {bench.rig.sites[0]: {"topic_prefix": f"{bench.rig.name}x"}}}
-    assert bench.refused("connector_missing", changes=changes)["where"]
+    error = bench.refused("connector_missing", changes=changes)
+    assert "dts connectors --register" in error["remedy"]
     bench.foreseen("connector_missing", "topic_missing", changes=changes)
+    error = bench.refused("topic_missing", changes={**changes, "connect": None})
+    assert error["where"]["topic"] == f"{bench.rig.name}x.transaction"
 
 
 def test_a_source_without_transaction_metadata(bench: Bench) -> None:
