@@ -249,7 +249,7 @@ class Bench:
         message = self._consumer.poll(20)
         assert message is not None
         assert message.error() is None
-        return bytes(message.value())
+        return bytes(message.value() or b"")
 
     @cached_property
     def _consumer(self) -> Consumer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -60,7 +61,7 @@ def test_variables_that_are_not_set_are_all_named(tmp_path: Path, words: tuple[s
 
 def refused(
     folder: Path, text: str, words: tuple[str, ...], environment: dict[str, str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The error of a command with this dts.yaml and no other variables."""
     path = folder / "dts.yaml"
     path.write_text(text)
