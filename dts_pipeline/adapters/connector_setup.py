@@ -99,7 +99,9 @@ def register_connectors(
             )
             for settings in _steps(connect, spec, capturing):
                 connect.put(spec.name, settings)
-                connect.resume(spec.name)
+                standing = connect.connectors().get(spec.name)
+                if standing and standing.status.state in ("PAUSED", "STOPPED"):
+                    connect.resume(spec.name)
                 connect.wait_until_running(spec.name, seconds)
                 # A new history tells that the task of before has ended: it cannot send the row
                 # that shall prove the new one.
