@@ -63,6 +63,9 @@ class Bench:
         known = {**self.rig.stack.env, "DTS_CONFIG": str(self.config(changes))}
         found = {"DAGSTER_HOME": None, **known, **(environment or {})}
         result = CliRunner().invoke(main, words, env=found)
+        if result.exit_code == exits.INTERRUPTED:
+            # Somebody ended the tests (Ctrl-C, or SIGTERM, which Dagster turns into the same).
+            raise KeyboardInterrupt
         self.assert_silent(result.output + result.stderr)
         return result
 
