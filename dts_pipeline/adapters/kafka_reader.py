@@ -33,6 +33,7 @@ _FIXED = {
     "log_level": "0",
 }
 _CHUNK = 10_000
+_MAX_UNWANTED_BYTES = 4 * 2**20
 
 
 @dataclass
@@ -50,13 +51,22 @@ class Buffer:
 
 
 class KafkaReader:
-    """One consumer, made when first needed and closed with the reader."""
+    """Reads topic-partitions from given offsets on, at any moment only those that are wanted.
+
+    An assignment is never changed and nothing is ever paused: every other set of topic-partitions
+    gets a consumer of its own. After an assign or a pause that follows another one quickly,
+    librdkafka may fetch nothing more from a topic-partition, without an error (its issues 2190 and
+    5591).
+    """
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         """`properties` are librdkafka's, secrets filled in; those that the pipeline fixes win."""
         self._properties = dict(properties)
         self._servers = self._properties.get("bootstrap.servers", "")
         self._consumer: Consumer | None = None
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._wanted: frozenset[TopicPartition] = frozenset()
+        self._passed_over: dict[TopicPartition, int] = {}  # bytes that came unwanted
         self.buffers: dict[TopicPartition, Buffer] = {}
 
     def close(self) -> None:
@@ -73,17 +83,27 @@ class KafkaReader:
     def assign(self, start: Mapping[TopicPartition, int]) -> None:
         """Begins to read at the given offsets, with empty buffers."""
         self.buffers = {tp: Buffer(offset) for tp, offset in start.items()}
-        self._client().assign(
-            [KafkaTopicPartition(tp.topic, tp.partition, offset) for tp, offset in start.items()]
-        )
+        self._fetch(frozenset(start))
 
-    def pause_others(self, wanted: Collection[TopicPartition]) -> None:
-        """Fetches from the wanted topic-partitions only; what is buffered stays."""
-        both = ([], [])  # type: tuple[list[KafkaTopicPartition], list[KafkaTopicPartition]]
-        for tp in self.buffers:
-            both[tp in wanted].append(KafkaTopicPartition(tp.topic, tp.partition))
-        self._client().pause(both[0])
-        self._client().resume(both[1])
+    def read_only(self, wanted: Collection[TopicPartition]) -> None:
+        """Reads the wanted topic-partitions only; what is buffered of the others stays."""
+        self._wanted = frozenset(wanted)
+        beyond = not self._wanted <= self._assigned - self._passed_over.keys()
+        if beyond or sum(self._passed_over.values()) > _MAX_UNWANTED_BYTES:
+            self._fetch(self._wanted)
+
+    def _fetch(self, wanted: frozenset[TopicPartition]) -> None:
+        """Fetches these from where their buffers end, by a new consumer."""
+        self.close()
+        self._assigned, self._wanted, self._passed_over = wanted, wanted, {}
+        for tp in wanted:
+            self.buffers[tp].at_end = False
+        self._client().assign(
+            [
+                KafkaTopicPartition(tp.topic, tp.partition, self.buffers[tp].position)
+                for tp in sorted(wanted)
+            ]
+        )
 
     def poll(self, at_most: int, seconds: float) -> int:
         """Reads up to `at_most` messages into the buffers, waiting up to `seconds`; how many came.
@@ -136,6 +156,10 @@ class KafkaReader:
         buffer = self.buffers[tp]
         offset = int(message.offset() or 0)
         value = message.value()
+        if tp not in self._wanted:
+            self._passed_over[tp] = self._passed_over.get(tp, 0) + len(value or b"") + 1
+            buffer.at_end = False
+            return 0
         buffer.messages.append(
             Message(offset, message.timestamp()[1], message.key(), value, _run_id(message))
         )
@@ -147,7 +171,7 @@ class KafkaReader:
 
     def _on_error(self, error: KafkaError, tp: TopicPartition) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
-            self.buffers[tp].at_end = True
+            self.buffers[tp].at_end = tp not in self._passed_over
             return
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise TerminalError(

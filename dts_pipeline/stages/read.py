@@ -152,7 +152,7 @@ def _read_missing(runtime: LinkRuntime, missing: Mapping[str, int], limit: int, 
         ]
         if not lacking:
             return
-        reader.pause_others(lacking)
+        reader.read_only(lacking)
         need = sum(due[topic] - have[topic] for topic in {tp.topic for tp in lacking})
         idle_since = reader.check_idle(idle_since, reader.poll(need, _POLL_SECONDS))
         if wait:
@@ -175,7 +175,7 @@ def _read_past(runtime: LinkRuntime, wanted: Sequence[Segment]) -> None:
                 open_ends.append(tp)
         if not open_ends:
             return
-        reader.pause_others(open_ends)
+        reader.read_only(open_ends)
         idle_since = reader.check_idle(idle_since, reader.poll(1_000, _POLL_SECONDS))
     refuse_too_large(runtime, wanted, None)
 

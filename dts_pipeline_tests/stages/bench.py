@@ -43,7 +43,7 @@ class MemoryReader(KafkaReader):
         self.buffers = {tp: Buffer(offset) for tp, offset in start.items()}
         self._paused = set()
 
-    def pause_others(self, wanted: Collection[TopicPartition]) -> None:
+    def read_only(self, wanted: Collection[TopicPartition]) -> None:
         self._paused = set(self.buffers) - set(wanted)
 
     def poll(self, at_most: int, seconds: float) -> int:
