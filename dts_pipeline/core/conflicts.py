@@ -31,6 +31,8 @@ class Kind(StrEnum):
     INSERT_INSERT = "insert_insert"
     UPDATE_DELETE = "update_delete"  # updated at the source, gone at the target
     DELETE_UPDATE = "delete_update"  # deleted at the source, changed at the target
+    REPLAY = "replay"  # a replay wrote the row, over what was there
+    REPAIR = "repair"  # a repair wrote the row, over what was there
 
 
 class Winner(StrEnum):
