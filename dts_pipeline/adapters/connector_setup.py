@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import text
-
 from dts_pipeline.adapters.connect_api import ConnectApi, RegisteredConnector
 from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.sites import kafka_properties
+from dts_pipeline.adapters.watermarks import write_watermark
 from dts_pipeline.config import Config, secret_value
 from dts_pipeline.core.connector_config import (
     CONNECTOR_CLASSES,
@@ -31,11 +30,6 @@ from dts_pipeline.errors import TerminalError
 
 _TOPIC_CONFIG = {"cleanup.policy": "delete", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
 _POLL_SECONDS = 0.5
-_PROBE = text(
-    f"INSERT INTO {WATERMARK_TABLE} (link, number, written_at) "
-    "VALUES (:link, 1, UTC_TIMESTAMP(6)) "
-    "ON DUPLICATE KEY UPDATE number = number + 1, written_at = UTC_TIMESTAMP(6)"
-)
 
 
 @dataclass(frozen=True)
@@ -165,9 +159,7 @@ def wait_until_capturing(
     """
     began, start = time.monotonic(), kafka.end_offset(topic)
     while time.monotonic() - began < seconds:
-        with database.connect() as connection:
-            connection.execute(_PROBE, {"link": f"connector:{connector}"})
-            connection.commit()
+        write_watermark(database, f"connector:{connector}")
         for _ in range(4):  # a few looks for each row written
             if kafka.end_offset(topic) > start:
                 return

@@ -119,9 +119,10 @@ quarantine = Table(
 watermark = Table(
     "watermark",
     metadata,
-    Column("link", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
     Column("number", BigInteger, nullable=False),
-    Column("written_at", DATETIME(fsp=6), nullable=False),
+    # Microseconds since 1970, UTC: a number, which the connector spells alike in every mode.
+    Column("written_us", BigInteger, nullable=False),
     **_OPTIONS,
 )
 

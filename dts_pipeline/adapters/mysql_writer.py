@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pymysql
@@ -19,6 +20,7 @@ from dts_pipeline.adapters.records import write_records
 from dts_pipeline.adapters.staging import StagedTable, fill
 from dts_pipeline.adapters.verdicts import classify, superseded
 from dts_pipeline.adapters.writes import write_rows
+from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark
 from dts_pipeline.core.points import Point, reached
@@ -97,6 +99,7 @@ class BatchWriter:
             connection.select_db(LEDGER_SCHEMA)  # multi-table DELETE resolves its alias by it
             cursor.execute(_SESSION)
             self._lock_lane(cursor, request)
+            request = self._with_next_number(cursor, request)
             staged = self._stage(cursor, request)
             self._note_session(cursor, request)
             connection.commit()
@@ -119,6 +122,22 @@ class BatchWriter:
                 remedy="Let that run end; this one wrote nothing.",
             )
 
+    @staticmethod
+    def _with_next_number(cursor: Cursor, request: ApplyRequest) -> ApplyRequest:
+        """The request with the mark's next number: reconcile draws from the same sequence."""
+        before, after = request.batch.before, request.batch.after
+        cursor.execute(
+            "SELECT mark_sequence FROM `dts`.`checkpoint` WHERE link = %s AND lane = %s",
+            (before.link, before.lane),
+        )
+        drawn = int((cursor.fetchone() or (before.mark_sequence,))[0])
+        batch = replace(
+            request.batch,
+            before=replace(before, mark_sequence=drawn),
+            after=replace(after, mark_sequence=drawn + 1),
+        )
+        return replace(request, batch=batch, mark=replace(request.mark, number=drawn + 1))
+
     def _note_session(self, cursor: Cursor, request: ApplyRequest) -> None:
         cursor.execute(
             "UPDATE `dts`.`checkpoint` SET session_id = CONNECTION_ID() "
@@ -135,11 +154,8 @@ class BatchWriter:
         if (cursor.fetchone() or (0,))[0]:
             before = request.batch.before
             standing = self._ledger.read(before.link, before.lane)
-            if standing and (standing.generation, standing.batch) != (
-                before.generation,
-                before.batch,
-            ):
-                return  # the batch was applied, or another run is ahead: the fence tells which
+            if standing and _place(standing) != _place(before):
+                return  # applied, drawn by a reconcile, or another run is ahead: the fence tells
             raise TerminalError(
                 "mark_number_used",
                 "the server has already executed this batch's GTID, yet the ledger is behind it",
@@ -239,9 +255,17 @@ class BatchWriter:
         """What it means that the checkpoint stands elsewhere; never a second write."""
         if self._already_applied(request):
             return ApplyResult("already_applied", {})
-        standing = self._ledger.read(request.batch.before.link, request.batch.before.lane)
+        before = request.batch.before
+        standing = self._ledger.read(before.link, before.lane)
         if standing is not None and standing.paused:
             return ApplyResult("paused", {})
+        if standing is not None and _place(standing)[:3] == _place(before)[:3]:
+            raise TransientError(
+                "mark_number_drawn",
+                "a reconcile wrote under the number that this batch was about to use",
+                where={"link": before.link, "batch": request.batch.number},
+                remedy="The batch is repeated by itself, under the next number.",
+            )
         raise TerminalError(
             "another_run_ahead",
             "the checkpoint moved while this batch was on its way",
@@ -271,6 +295,16 @@ class BatchWriter:
                 json.dumps({**request.batch.counts, "tables": counts}),
             ),
         )
+
+
+def _place(checkpoint: Checkpoint) -> tuple[int, int, str, int]:
+    """What the fence compares."""
+    return (
+        checkpoint.generation,
+        checkpoint.batch,
+        checkpoint.offsets_json(),
+        checkpoint.mark_sequence,
+    )
 
 
 def lane_lock(link: str, lane: str) -> str:

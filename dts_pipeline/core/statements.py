@@ -125,10 +125,10 @@ class TableStatements:
         meeting = self._meeting(found) if detect else str(Meeting.CLEAN.value)
         return (
             f"INSERT INTO {self.verdict} (ord, meeting, found, newer) "
-            f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self._newer()} "
+            f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()} "
             f"FROM {self.stage} AS s "
             f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
-            f"LEFT JOIN {table_name(self.table)} AS t ON {self._on_key()} FOR UPDATE"
+            f"LEFT JOIN {table_name(self.table)} AS t ON {self.on_key()} FOR UPDATE"
         )
 
     def verdicts(self) -> str:
@@ -144,7 +144,7 @@ class TableStatements:
         return (
             f"SELECT STRAIGHT_JOIN s.ord AS ord, {columns} FROM {self.verdict} AS v "
             f"JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"JOIN {table_name(self.table)} AS t ON {self.on_key()} "
             f"WHERE v.meeting = {Meeting.CONFLICT.value} ORDER BY s.ord"
         )
 
@@ -176,7 +176,7 @@ class TableStatements:
         return (
             f"DELETE {self.mark_comment} t FROM {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
             f"WHERE {_WRITTEN} AND v.found{which}"
         )
 
@@ -188,7 +188,7 @@ class TableStatements:
         return (
             f"UPDATE {self.mark_comment} {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self._on_key()} "
+            f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
             f"SET {assignments} WHERE {_WRITTEN} AND v.found AND NOT s.is_delete"
         )
 
@@ -204,12 +204,13 @@ class TableStatements:
             f"WHERE {_WRITTEN} AND NOT s.is_delete{which} ORDER BY {order}"
         )
 
-    def _on_key(self) -> str:
+    def on_key(self) -> str:
+        """The join of a stage `s` with the table `t` on the primary key, by its collation."""
         return " AND ".join(f"t.{quoted(c.name)} = s.k{i}" for i, c in enumerate(self.key_columns))
 
     def _meeting(self, found: str) -> str:
-        after = self._rows_equal("s.a")
-        before = self._rows_equal("b.b")
+        after = self.rows_equal("s.a")
+        before = self.rows_equal("b.b")
         return (
             "CASE "
             f"WHEN s.is_delete AND NOT ({found}) THEN {Meeting.SAME.value} "
@@ -219,13 +220,15 @@ class TableStatements:
             f"ELSE {Meeting.CONFLICT.value} END"
         )
 
-    def _rows_equal(self, staged: str) -> str:
+    def rows_equal(self, staged: str) -> str:
+        """Whether the table's row `t` holds the staged values (`s.a` or `b.b`), byte by byte."""
         return " AND ".join(
             same_bytes(c, f"t.{quoted(c.name)}", f"{staged}{i}", self.dialect, self.compare_json)
             for i, c in enumerate(self.columns)
         )
 
-    def _newer(self) -> str:
+    def newer(self) -> str:
+        """1, 0 or -1: the staged row's version is later, equal or earlier than the table's."""
         if self.version_column is None:
             return "0"
         index = [c.name for c in self.columns].index(self.version_column)

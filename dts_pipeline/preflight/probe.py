@@ -45,7 +45,7 @@ _LEDGER_COLUMNS = {
     "batch": "link",
     "conflict": "id",
     "quarantine": "id",
-    "watermark": "link",
+    "watermark": "name",
 }
 _STAGE = f"{quoted(LEDGER_SCHEMA)}.{quoted('preflight_trial')}"
 _STAGE_TRIALS = (

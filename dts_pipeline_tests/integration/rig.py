@@ -26,7 +26,7 @@ from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.config import Config, parse_config, resolve_secrets, secret_value
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan, RunSummary
-from dts_pipeline.core.connector_config import CaptureSite, connector_spec
+from dts_pipeline.core.connector_config import WATERMARK_TABLE, CaptureSite, connector_spec
 from dts_pipeline.core.envelope import parse_events
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.ranges import TopicPartition
@@ -159,7 +159,8 @@ class Rig:
 
     def register(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.stack.kafka})
-        topics = [NewTopic(f"{site}.transaction", 1, 1) for site in self.sites]
+        own = ("transaction", WATERMARK_TABLE)
+        topics = [NewTopic(f"{site}.{name}", 1, 1) for site in self.sites for name in own]
         for future in admin.create_topics(topics).values():
             future.result()
         for site, side in zip(self.sites, "ab", strict=True):
