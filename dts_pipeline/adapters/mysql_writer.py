@@ -100,7 +100,7 @@ class BatchWriter:
             cursor.execute(_SESSION)
             self._lock_lane(cursor, request)
             request = self._with_next_number(cursor, request)
-            staged = self._stage(cursor, request)
+            staged = self.stage(cursor, request)
             self._note_session(cursor, request)
             connection.commit()
             self._refuse_used_number(cursor, request)
@@ -164,7 +164,8 @@ class BatchWriter:
                 "lane a new generation (docs/operations.md).",
             )
 
-    def _stage(self, cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
+    def stage(self, cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
+        """Fills temporary tables with the batch's changes; also what a preview begins with."""
         staged = []
         changes = request.batch.frame
         for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):

@@ -42,7 +42,8 @@ class TableStatements:
     """Every statement of one table in one batch; `slot` keeps the tables of a batch apart.
 
     `compare_json` says that the two sites store JSON differently (MySQL normalises it, MariaDB
-    keeps the text), so that JSON columns are compared by meaning.
+    keeps the text), so that JSON columns are compared by meaning. `locking` false only looks: for
+    a preview, which writes nothing.
     """
 
     table: Table
@@ -51,6 +52,7 @@ class TableStatements:
     mark_comment: str
     compare_json: bool = False
     version_column: str | None = None
+    locking: bool = True
 
     @property
     def stage(self) -> str:
@@ -128,7 +130,8 @@ class TableStatements:
             f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()} "
             f"FROM {self.stage} AS s "
             f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
-            f"LEFT JOIN {table_name(self.table)} AS t ON {self.on_key()} FOR UPDATE"
+            f"LEFT JOIN {table_name(self.table)} AS t ON {self.on_key()}"
+            f"{' FOR UPDATE' if self.locking else ''}"
         )
 
     def verdicts(self) -> str:
