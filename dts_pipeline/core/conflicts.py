@@ -20,6 +20,7 @@ class Meeting(IntEnum):
     CLEAN = 0  # equal to `before`: the target has seen nothing else
     SAME = 1  # equal to `after` already
     CONFLICT = 2  # neither: somebody else changed it
+    COUNTED = 3  # only counters changed: they are added, the rest is the target's (core/delta.py)
 
 
 class Kind(StrEnum):
@@ -31,6 +32,8 @@ class Kind(StrEnum):
     INSERT_INSERT = "insert_insert"
     UPDATE_DELETE = "update_delete"  # updated at the source, gone at the target
     DELETE_UPDATE = "delete_update"  # deleted at the source, changed at the target
+    COUNTER = "counter"  # a counter that cannot be added to, or a version that went back
+    UNIQUE = "unique"  # a unique value that both sites gave to different keys
     REPLAY = "replay"  # a replay wrote the row, over what was there
     REPAIR = "repair"  # a repair wrote the row, over what was there
 
