@@ -72,6 +72,11 @@ class Mark:
         return ["SET SESSION gtid_domain_id = @@GLOBAL.gtid_domain_id"]
 
 
+def reconcile_comment(link: str) -> str:
+    """The comment of a statement by which reconcile writes as this link."""
+    return f"/* dts link={link} reconcile */"
+
+
 def mark_uuid(installation: str, link: str, lane: str, generation: int) -> str:
     """The UUID of a lane's GTIDs: fixed bits of the project, then a hash of who writes."""
     digest = hashlib.sha256(f"{installation}/{link}/{lane}/{generation}".encode()).hexdigest()

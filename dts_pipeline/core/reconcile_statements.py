@@ -1,0 +1,108 @@
+"""The SQL of a reconcile's round at one site, beside that of `statements`; all of it pure text.
+
+`keys` holds every key of the round by ordinal, `touched` the keys of the events that came
+meanwhile; both are temporary tables of the session. They are joined by the server, because only
+its collation says which keys are the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dts_pipeline.core.conflicts import Meeting
+from dts_pipeline.core.row_values import transfer
+from dts_pipeline.core.statements import (
+    LEDGER_SCHEMA,
+    TableStatements,
+    quoted,
+    stage_type,
+    table_name,
+)
+
+
+@dataclass(frozen=True)
+class ReconcileStatements:
+    """The statements of one table; `base` has its stages and its join."""
+
+    base: TableStatements
+
+    @property
+    def keys(self) -> str:
+        """The temporary table of the round's keys."""
+        return f"`{LEDGER_SCHEMA}`.`keys_{self.base.slot}`"
+
+    @property
+    def touched(self) -> str:
+        """The temporary table of the keys that events came for."""
+        return f"`{LEDGER_SCHEMA}`.`touched_{self.base.slot}`"
+
+    def create(self) -> list[str]:
+        """Makes both anew."""
+        columns = ", ".join(f"k{i} {stage_type(c)}" for i, c in enumerate(self.base.key_columns))
+        options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC"
+        return [
+            f"DROP TEMPORARY TABLE IF EXISTS {self.keys}",
+            f"DROP TEMPORARY TABLE IF EXISTS {self.touched}",
+            f"CREATE TEMPORARY TABLE {self.keys} (ord INT NOT NULL PRIMARY KEY, {columns}) "
+            f"{options}",
+            f"CREATE TEMPORARY TABLE {self.touched} ({columns}) {options}",
+        ]
+
+    def fill_keys(self) -> str:
+        """The INSERT of keys: ord, key values."""
+        return f"INSERT INTO {self.keys} VALUES ({self._marks(1)})"
+
+    def equal_keys(self) -> str:
+        """Keys that the server holds equal: their ordinals, joined by commas, a row a group."""
+        keys = ", ".join(f"k{i}" for i in range(len(self.base.key_columns)))
+        return (
+            f"SELECT GROUP_CONCAT(ord ORDER BY ord) FROM {self.keys} GROUP BY {keys} "
+            "HAVING COUNT(*) > 1"
+        )
+
+    def fill_touched(self) -> str:
+        """The INSERT of an event's key."""
+        return f"INSERT INTO {self.touched} VALUES ({self._marks(0)})"
+
+    def touched_ordinals(self) -> str:
+        """The ordinals of the keys that events came for."""
+        same = " AND ".join(f"k.k{i} = u.k{i}" for i in range(len(self.base.key_columns)))
+        return f"SELECT DISTINCT k.ord FROM {self.touched} AS u JOIN {self.keys} AS k ON {same}"
+
+    def rows(self) -> str:
+        """Each key's row at this site: ord, found, then every written column, transferable."""
+        found = f"t.{quoted(self.base.table.primary_key[0])} IS NOT NULL"
+        on = self.base.on_key().replace("s.k", "k.k")
+        return (
+            f"SELECT STRAIGHT_JOIN k.ord, {found}, {self._columns()} FROM {self.keys} AS k "
+            f"LEFT JOIN {table_name(self.base.table)} AS t ON {on} ORDER BY k.ord"
+        )
+
+    def compare(self) -> str:
+        """How this site's rows meet the other's, which lie in the stage.
+
+        ord, found, equal, newer (1: the other's version is later), then this site's columns.
+        """
+        found = f"t.{quoted(self.base.table.primary_key[0])} IS NOT NULL"
+        same = f"({self.base.meeting(found)}) = {Meeting.SAME.value}"
+        return (
+            f"SELECT STRAIGHT_JOIN s.ord, {found}, {same}, {self.base.newer()}, {self._columns()} "
+            f"FROM {self.base.stage} AS s "
+            f"LEFT JOIN {self.base.before} AS b ON b.ord = s.ord "
+            f"LEFT JOIN {table_name(self.base.table)} AS t ON {self.base.on_key()} ORDER BY s.ord"
+        )
+
+    def leave_out(self, ordinals: Sequence[int]) -> list[str]:
+        """Takes changes out of the stage, a statement a thousand of them."""
+        texts = [str(int(ordinal)) for ordinal in ordinals]
+        return [
+            f"DELETE FROM {self.base.stage} WHERE ord IN ({', '.join(texts[i : i + 1000])})"
+            for i in range(0, len(texts), 1000)
+        ]
+
+    def _columns(self) -> str:
+        return ", ".join(transfer(column, "t") for column in self.base.columns)
+
+    def _marks(self, more: int) -> str:
+        return ", ".join(["%s"] * (more + len(self.base.key_columns)))

@@ -1,0 +1,244 @@
+"""reconcile: makes keys equal at both sites of a pair, outside of any batch (rule R4).
+
+`core.reconcile.Round` has the phases and why each is needed; here they are done on servers. It is
+the one mechanism behind settlement, replay on pairs and repair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.conflicts import Kind
+from dts_pipeline.core.links import Policy
+from dts_pipeline.core.schema import Table
+from dts_pipeline.errors import TerminalError, TransientError
+from dts_pipeline.stages.reconcile_round import Held, RoundKeys, TableKeys, run_round
+from dts_pipeline.stages.runtime import LinkRuntime
+
+Carry = Callable[[LinkRuntime], object]
+
+
+@dataclass(frozen=True)
+class PairRuntime:
+    """Both links of a pair: `forth` from the first site to the second, `back` the other way."""
+
+    forth: LinkRuntime
+    back: LinkRuntime
+
+    @property
+    def name(self) -> str:
+        """The pair's name in dts.yaml."""
+        return self.forth.link.pair or self.forth.link.name
+
+    @property
+    def first(self) -> Database:
+        """The first site: forth's source, back's target."""
+        return self.forth.source
+
+    @property
+    def second(self) -> Database:
+        """The second site."""
+        return self.forth.target
+
+    def close(self) -> None:
+        """Ends both links' connections."""
+        self.forth.close()
+        self.back.close()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a reconcile waits, in seconds, and how much it takes on.
+
+    `caught_up`: for both links to apply everything up to a round's first watermark. `hold`: while
+    both links are held; past it they are let go and the round starts over. `rounds` bounds how
+    often a key is looked at, `keys` how many a round holds.
+    """
+
+    caught_up: float = 150.0
+    hold: float = 15.0
+    rounds: int = 6
+    keys: int = 10_000
+
+
+@dataclass
+class ReconcileReport:
+    """What became of the keys: counts per table.
+
+    `equal`: the same at both sites through a whole round. `written`: rows that were written.
+    `again`: still changing when the rounds were used up. `undecided`: different under the policy
+    `fail`. `closed`: records closed. `rounds` counts rounds, `reasons` why any started over.
+    """
+
+    tables: dict[str, Counter[str]] = field(default_factory=dict)
+    rounds: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def total(self, name: str) -> int:
+        """A count over all tables."""
+        return sum(counts[name] for counts in self.tables.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every key was found equal through a whole round."""
+        return not self.total("again") and not self.total("undecided")
+
+
+def reconcile(
+    pair: PairRuntime,
+    keys: Mapping[str, pd.DataFrame],
+    *,
+    reason: Kind,
+    policy: Policy | None = None,
+    carry: Carry | None = None,
+    patience: Patience | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReconcileReport:
+    """Reconciles keys by table, in rounds, until all are equal or the rounds are used up.
+
+    `keys`: `schema.table` to a frame with a column a primary-key column, values as
+    `row_values.transfer` SELECTs them. `policy` None: the table's own. `carry` applies what a
+    link has left, in this process; None waits for the runs that the schedule starts. `progress`
+    is told how many keys are done and how many there are.
+
+    Raises TerminalError `reconcile_busy`, `link_paused`, `link_never_ran`, `link_behind`,
+    `table_missing`; nothing is half-written then.
+    """
+    tables = [
+        TableKeys(name, [tuple(row) for row in frame.itertuples(index=False, name=None)])
+        for name, frame in keys.items()
+        if len(frame)
+    ]
+    return reconcile_keys(pair, tables, reason, policy, carry, patience or Patience(), progress)
+
+
+def reconcile_keys(
+    pair: PairRuntime,
+    tables: Sequence[TableKeys],
+    reason: Kind | None,
+    policy: Policy | None,
+    carry: Carry | None,
+    patience: Patience,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReconcileReport:
+    """As `reconcile`, of keys that may come with the records to close."""
+    report = ReconcileReport({t.name: Counter() for t in tables})
+    total = sum(len(t.keys) for t in tables)
+    done = 0
+    with exclusive(pair):
+        known = Tables.of(pair, [t.name for t in tables])
+        for part in _parts(tables, patience.keys):
+            _until_equal(pair, known, part, report, RoundKeys(reason, policy), carry, patience)
+            done += sum(len(t.keys) for t in part)
+            if progress:
+                progress(done, total)
+    return report
+
+
+def _until_equal(
+    pair: PairRuntime,
+    known: Tables,
+    part: Sequence[TableKeys],
+    report: ReconcileReport,
+    how: RoundKeys,
+    carry: Carry | None,
+    patience: Patience,
+) -> None:
+    left = list(part)
+    for attempt in range(patience.rounds):
+        report.rounds += 1
+        try:
+            result = run_round(pair, known.first, known.second, left, how, carry, patience)
+        except TransientError as error:
+            if attempt == patience.rounds - 1:
+                raise
+            report.reasons[error.code] += 1
+            time.sleep(0.2 * (attempt + 1))
+            continue
+        report.reasons.update(result.reasons)
+        for name, counts in result.counts.items():
+            report.tables[name].update(counts)
+        left = result.left
+        if not left:
+            return
+    for table in left:
+        report.tables[table.name]["again"] += len(table.keys)
+
+
+def _parts(tables: Sequence[TableKeys], at_most: int) -> Iterator[list[TableKeys]]:
+    """The keys in parts of a round's size."""
+    part: list[TableKeys] = []
+    room = at_most
+    for table in tables:
+        start = 0
+        while start < len(table.keys):
+            taken = table.slice(start, start + room)
+            part.append(taken)
+            start += len(taken.keys)
+            room -= len(taken.keys)
+            if not room:
+                yield part
+                part, room = [], at_most
+    if part:
+        yield part
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a reconcile, as they are at each site."""
+
+    first: Mapping[str, Table]
+    second: Mapping[str, Table]
+
+    @classmethod
+    def of(cls, pair: PairRuntime, names: Sequence[str]) -> Tables:
+        """Reads them; raises TerminalError `table_missing`."""
+        wanted = set(names)
+        both = cls(
+            read_tables(pair.first, wanted.__contains__),
+            read_tables(pair.second, wanted.__contains__),
+        )
+        for site, tables in ((pair.first.site, both.first), (pair.second.site, both.second)):
+            missing = sorted(wanted - tables.keys())
+            if missing:
+                raise TerminalError(
+                    "table_missing",
+                    "a table to reconcile does not exist",
+                    where={"site": site, "tables": ",".join(missing)},
+                    remedy="Make it at both sites, or leave it out.",
+                )
+        return both
+
+
+@contextlib.contextmanager
+def exclusive(pair: PairRuntime) -> Iterator[None]:
+    """One reconcile a pair at a time; the server frees the lock when the session dies."""
+    name = "dts:pair:" + hashlib.sha256(pair.name.encode()).hexdigest()[:40]
+    with pair.first.raw() as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT GET_LOCK(%s, 2)", (name,))
+        if not (cursor.fetchone() or (0,))[0]:
+            raise TerminalError(
+                "reconcile_busy",
+                "another settle, replay or repair of this pair is running",
+                where={"pair": pair.name},
+                remedy="Let it end, then start this one again.",
+            )
+        cursor.execute("SET SESSION wait_timeout = 86400")
+        connection.commit()
+        yield
+
+
+__all__ = [
+    "Carry", "Held", "PairRuntime", "Patience", "ReconcileReport", "TableKeys", "exclusive",
+    "reconcile", "reconcile_keys",
+]  # fmt: skip
