@@ -124,7 +124,7 @@ class TableStatements:
     def classify(self, detect: bool) -> str:
         """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
         found = f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
-        meeting = self._meeting(found) if detect else str(Meeting.CLEAN.value)
+        meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
         return (
             f"INSERT INTO {self.verdict} (ord, meeting, found, newer) "
             f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()} "
@@ -211,7 +211,8 @@ class TableStatements:
         """The join of a stage `s` with the table `t` on the primary key, by its collation."""
         return " AND ".join(f"t.{quoted(c.name)} = s.k{i}" for i, c in enumerate(self.key_columns))
 
-    def _meeting(self, found: str) -> str:
+    def meeting(self, found: str) -> str:
+        """The `conflicts.Meeting` of a staged change with the table's row, as an expression."""
         after = self.rows_equal("s.a")
         before = self.rows_equal("b.b")
         return (
