@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import click
 
@@ -22,6 +22,9 @@ from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output
 from dts_pipeline.commands.session import Session
 from dts_pipeline.errors import DtsError, TerminalError
+
+if TYPE_CHECKING:
+    from dts_pipeline.core.selection import Selection
 
 _Body = Callable[..., int]
 
@@ -99,6 +102,27 @@ def _command(body: _Body) -> _Body:
     @functools.wraps(body)
     def run(config: Path, as_json: bool, **arguments: Any) -> int:
         return body(Session(config, os.environ), Output(as_json), **arguments)
+
+    return run
+
+
+def _ranged(body: _Body) -> _Body:
+    """Adds the options that name a range, the same everywhere, and hands over a Selection."""
+
+    @click.option("--topic", "topics", multiple=True, help="A topic; the next three go with it.")
+    @click.option("--partition", "partitions", multiple=True, type=int, help="Default: 0.")
+    @click.option("--from", "froms", multiple=True, type=int, help="The first offset.")
+    @click.option("--until", "untils", multiple=True, type=int, help="The offset after the last.")
+    @click.option("--since", help="Instead: from this time (ISO, UTC) on.")
+    @click.option("--until-time", help="Up to this time; default: what Kafka holds now.")
+    @click.option("--table", "tables", multiple=True, help="Only schema.table; patterns work.")
+    @functools.wraps(body)
+    def run(session: Session, output: Output, **arguments: Any) -> int:
+        from dts_pipeline.core.selection import parse_selection
+
+        words = ("topics", "partitions", "froms", "untils", "since", "until_time", "tables")
+        named = {word: arguments.pop(word) for word in words}
+        return body(session, output, selection=parse_selection(**named), **arguments)
 
     return run
 
@@ -198,6 +222,30 @@ def resume(session: Session, output: Output, link: str) -> int:
     from dts_pipeline.commands.pause import set_paused
 
     return set_paused(session, output, link, paused=False)
+
+
+@main.command()
+@click.argument("link")
+@click.option("--policy", help="Try another policy, such as '{site: a}'.")
+@click.option("--limit", default=20, show_default=True, help="How many keys to show.")
+@_command
+@_ranged
+def preview(
+    session: Session,
+    output: Output,
+    link: str,
+    selection: Selection,
+    policy: str | None,
+    limit: int,
+) -> int:
+    """Show what a range of LINK would do at the target right now.
+
+    Without a range: what lies past the checkpoint. Writes nothing and locks no row. Status 1 if
+    both sides changed a key of the range.
+    """
+    from dts_pipeline.commands import preview as command
+
+    return command.preview(session, output, link, selection, policy=policy, limit=limit)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -299,6 +300,27 @@ def _policy(config: SitePolicy | NewestPolicy | str, first_site: str) -> Policy:
         update_wins = config.deletes == "update_wins"
         return Policy("newest", config.ties or first_site, config.newest, update_wins)
     return Policy("fail", first_site)
+
+
+def other_policy(config: Config, link: Link, text: str) -> Policy:
+    """A policy as dts.yaml spells it, such as `{site: a}`, in the place of a link's own.
+
+    Raises ConfigError.
+    """
+    problem = "must be {site: NAME}, {newest: COLUMN} or fail"
+    try:
+        given: Any = TypeAdapter(PolicyConfig).validate_python(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ConfigError([("policy", problem)], source="--policy") from None
+    except ValidationError as error:
+        problems = [(f"policy.{path}", what) for path, what in _shape_problems(error)]
+        raise ConfigError(problems, source="--policy") from None
+    first = config.pairs[link.pair].sites[0] if link.pair else link.source
+    policy = _policy(given, first)
+    if policy.site not in (link.source, link.target):
+        sites = f"{link.source} or {link.target}"
+        raise ConfigError([("policy", f"must name {sites}")], source="--policy")
+    return policy
 
 
 def load_config(path: Path | str) -> Config:

@@ -97,6 +97,12 @@ class KafkaAdmin:
         lows, highs = (self._ends(partitions, spec) for spec in _ENDS)
         return {tp: (lows[tp], highs[tp]) for tp in partitions}
 
+    def offsets_at(
+        self, partitions: Collection[TopicPartition], time_ms: int
+    ) -> dict[TopicPartition, int]:
+        """The first offset whose message is from `time_ms` or later; -1 where there is none."""
+        return self._ends(partitions, OffsetSpec.for_timestamp(time_ms)) if partitions else {}
+
     def _ends(
         self, partitions: Collection[TopicPartition], spec: OffsetSpec
     ) -> dict[TopicPartition, int]:

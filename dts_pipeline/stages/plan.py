@@ -35,10 +35,10 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
-    modes = _connector_modes(runtime)
+    modes = connector_modes(runtime)
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)
-    _check_tables(runtime, source_tables, tables)
+    check_tables(runtime, source_tables, tables)
     _check_domain(runtime)
     checkpoint = runtime.ledger.read(link.name, link.lane)
     topics = _topics(runtime, source_tables, checkpoint)
@@ -78,7 +78,7 @@ def behind(runtime: LinkRuntime) -> int:
     return _behind(checkpoint, {tp: high for tp, (_, high) in offsets.items()})
 
 
-def _connector_modes(runtime: LinkRuntime) -> ValueModes:
+def connector_modes(runtime: LinkRuntime) -> ValueModes:
     """How the source's connector spells values; a connector that does not run stops the link.
 
     What is in Kafka could still be carried, but a link that looks healthy while its source is no
@@ -104,9 +104,10 @@ def _slots(
     return min(1 + 2 * batches, _MAX_SLOTS)
 
 
-def _check_tables(
+def check_tables(
     runtime: LinkRuntime, source: Mapping[str, Table], target: Mapping[str, Table]
 ) -> None:
+    """Refuses tables (by `schema.table`) that do not fit between the sites."""
     missing = sorted(set(source) - set(target))
     if missing:
         raise TerminalError(

@@ -1,0 +1,33 @@
+"""The stages' runtimes for a command that works in this process, without Dagster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dts_pipeline.commands.session import Session
+
+if TYPE_CHECKING:
+    from dts_pipeline.stages import LinkRuntime
+
+
+@contextlib.contextmanager
+def link_runtime(session: Session, name: str) -> Iterator[LinkRuntime]:
+    """What the stages of a link work with; closed at the end. Raises `unknown_link`."""
+    from dts_pipeline.stages import LinkRuntime
+
+    link = session.link(name)
+    connect = session.config.connect
+    runtime = LinkRuntime(
+        link,
+        session.config.batch,
+        session.databases[link.source],
+        session.databases[link.target],
+        session.kafka,
+        connect.url if connect else None,
+    )
+    try:
+        yield runtime
+    finally:
+        runtime.close()
