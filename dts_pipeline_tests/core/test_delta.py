@@ -41,7 +41,7 @@ def _columns(rows: Sequence[bytes | None]) -> dict[str, list[object]]:
 
 
 def reduced(events: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
-    """Changes as (before, after, sums), superseded as (before, after), the number of plain events."""
+    """Changes as (before, after, sums), superseded as (before, after), how many are plain."""
     counted, plain = delta.split(measured(events))
     changes, superseded = delta.compact(counted)
     return (
