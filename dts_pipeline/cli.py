@@ -248,5 +248,29 @@ def preview(
     return command.preview(session, output, link, selection, policy=policy, limit=limit)
 
 
+@main.command()
+@click.argument("name", metavar="[PAIR_OR_LINK]", required=False)
+@click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
+@click.option("--resume", is_flag=True, help="Go on where a comparison was broken off.")
+@click.option("--limit", default=20, show_default=True, help="How many keys to show a table.")
+@_command
+def verify(
+    session: Session,
+    output: Output,
+    name: str | None,
+    tables: tuple[str, ...],
+    resume: bool,
+    limit: int,
+) -> int:
+    """Compare both sites row by row, by checksums, while users write.
+
+    A pair, a one-way link, or everything. Rows on their way are waited for: the links must run.
+    Status 1 if keys differ; 2 if none does but some were written to whenever they were looked at.
+    """
+    from dts_pipeline.commands import verify as command
+
+    return command.verify(session, output, name, tables=tables, resume=resume, limit=limit)
+
+
 if __name__ == "__main__":
     main()

@@ -126,6 +126,23 @@ watermark = Table(
     **_OPTIONS,
 )
 
+verify = Table(
+    "verify",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("table_name", String(140), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("position", LONGTEXT),  # the last key read, JSON; NULL at the beginning
+    Column("rows_first", BigInteger, nullable=False),
+    Column("rows_second", BigInteger, nullable=False),
+    Column("chunks", BigInteger, nullable=False),
+    Column("candidates", LONGTEXT, nullable=False),  # the keys found different so far, JSON
+    Column("truncated", Boolean, nullable=False),
+    Column("started_at", DATETIME(fsp=6), nullable=False),
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
 
 def create_statements(dialect: Dialect) -> list[str]:
     """The DDL of the ledger for a server, each statement harmless where the table is there."""

@@ -1,0 +1,170 @@
+"""verify on real servers: what differs is named, and nothing else, while users write."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from dts_pipeline.core.verification import RECORDED, State, VerifyReport
+from dts_pipeline.stages import LinkRuntime
+from dts_pipeline.stages.compare import Limits
+from dts_pipeline.stages.verify import Comparison, verify
+from dts_pipeline_tests.conftest import MakeRig
+from dts_pipeline_tests.integration.rig import Rig
+
+pytestmark = pytest.mark.servers
+
+ROWS = 20_000
+TABLE = (
+    "CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(60), price DECIMAL(12,4), "
+    "at DATETIME(3), ratio DOUBLE, note TEXT, n BIGINT NOT NULL DEFAULT 0)"
+)
+NAMES = (
+    "CREATE TABLE named (region VARCHAR(10), name VARCHAR(30), v INT, PRIMARY KEY (region, name)) "
+    "COLLATE utf8mb4_general_ci"
+)
+SEQUENCE = "seq_1_to_{}"
+
+
+def fill(rig: Rig, rows: int = ROWS) -> None:
+    """The same rows at both sites, before anything is carried; no connector sees them."""
+    for side in "ab":
+        unlogged(
+            rig,
+            side,
+            f"INSERT INTO item (id, name, price, at, ratio, note) SELECT seq, "
+            f"CONCAT('name ', seq), seq / 7, '2026-11-23 10:00:00.123', seq / 3, "
+            f"REPEAT('x', seq % 50) FROM {SEQUENCE.format(rows)}",
+            f"INSERT INTO named SELECT CONCAT('r', seq % 7), CONCAT('Name ', seq), seq "
+            f"FROM {SEQUENCE.format(2_000)}",
+        )
+
+
+def unlogged(rig: Rig, side: str, *statements: str) -> None:
+    """Writes that no connector sees: what a lost event or a careless hand leaves behind."""
+    rig.sql(side, "SET SESSION sql_log_bin = 0", *statements)
+
+
+@contextmanager
+def comparison(rig: Rig, **limits: Any) -> Iterator[Comparison]:
+    links = rig.runtime(rig.forth), rig.runtime(rig.back)
+    try:
+        yield Comparison("pair", links, replace(Limits(), **limits))
+    finally:
+        for link in links:
+            link.close()
+
+
+@contextmanager
+def writing(rig: Rig) -> Iterator[Callable[[], int]]:
+    """Users at both sites who insert, update and delete; gives how many statements they ran."""
+    ended, counts = threading.Event(), Counter[str]()
+
+    def write(side: str) -> None:
+        random = Random(side)
+        with rig.user(side) as connection, connection.cursor() as cursor:
+            while not ended.is_set():
+                key = 2 * random.randrange(ROWS) + "ab".index(side)
+                cursor.execute(
+                    random.choice(
+                        (
+                            f"UPDATE item SET n = n + 1 WHERE id = {key}",
+                            f"DELETE FROM item WHERE id = {key}",
+                            f"INSERT INTO item (id, n) VALUES ({key}, 1) "
+                            "ON DUPLICATE KEY UPDATE n = n + 1",
+                        )
+                    )
+                )
+                counts[side] += 1
+                ended.wait(0.01)
+
+    with running(*(partial(write, side) for side in "ab")):
+        try:
+            yield lambda: min(counts["a"], counts["b"])
+        finally:
+            ended.set()
+
+
+@contextmanager
+def syncing(rig: Rig) -> Iterator[None]:
+    """Both links' runs one after the other, as their schedules start them."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            rig.run(rig.forth)
+            rig.run(rig.back)
+
+    with running(run):
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+@contextmanager
+def running(*work: Callable[[], None]) -> Iterator[None]:
+    """Threads that are waited for at the end, and whose errors are raised then."""
+    with ThreadPoolExecutor(len(work)) as threads:
+        futures = [threads.submit(each) for each in work]
+        yield
+    for future in futures:
+        future.result()
+
+
+def carrying(rig: Rig) -> Callable[[LinkRuntime], object]:
+    return lambda runtime: rig.run(runtime.link.name)
+
+
+def compared(rig: Rig, **limits: Any) -> VerifyReport:
+    with comparison(rig, **limits) as pair:
+        return verify(pair, carry=carrying(rig))
+
+
+def keys_of(report: VerifyReport, table: str) -> set[tuple[object, ...]]:
+    """(key…, state) of every key that was found."""
+    frame = next(t.keys for t in report.tables if t.table.endswith(f".{table}"))
+    return set(frame.drop(columns=[RECORDED]).itertuples(index=False, name=None))
+
+
+@pytest.fixture
+def rig(make_rig: MakeRig) -> Rig:
+    made = make_rig("vfy", TABLE, NAMES)
+    fill(made)
+    made.sync()
+    return made
+
+
+def test_a_changed_byte_a_missing_and_an_extra_row_are_named(rig: Rig) -> None:
+    unlogged(rig, "a", "UPDATE item SET note = CONCAT('y', SUBSTR(note, 2)) WHERE id = 12345")
+    unlogged(rig, "b", "DELETE FROM item WHERE id = 777", "INSERT INTO item (id) VALUES (99999)")
+    unlogged(rig, "b", "UPDATE named SET v = -1 WHERE region = 'r3' AND name = 'name 10'")
+    unlogged(rig, "b", "UPDATE named SET name = 'NAME 11' WHERE region = 'r4' AND v = 11")
+
+    report = compared(rig)
+
+    assert keys_of(report, "item") == {
+        (12345, State.CHANGED),
+        (777, State.ONLY_FIRST),
+        (99999, State.ONLY_SECOND),
+    }
+    assert keys_of(report, "named") >= {("r3", "Name 10", State.CHANGED)}
+    assert not any(table.keys[RECORDED].any() for table in report.tables)
+
+
+def test_equal_sides_while_users_write_at_both(rig: Rig) -> None:
+    with writing(rig) as writes, syncing(rig):
+        with comparison(rig, first_rows=500, max_rows=1_000) as pair:
+            report = verify(pair)
+
+    assert report.different == 0, report
+    assert writes() > 100
