@@ -19,17 +19,27 @@ def verify(
     tables: Sequence[str],
     resume: bool,
     limit: int,
+    carry: bool = False,
 ) -> int:
     """Compares a pair or one-way link, or all; FOUND if keys differ.
 
     FAILED if none does, and of some keys it could not be told.
     """
+    from dts_pipeline.stages.carry import carry as run
     from dts_pipeline.stages.verify import verify as compare
 
     reports = []
     for each, links in named(session, name).items():
         with opened(session, each, links) as comparison, reading_bar(each) as progress:
-            reports.append(compare(comparison, tables, resume=resume, progress=progress))
+            reports.append(
+                compare(
+                    comparison,
+                    tables,
+                    resume=resume,
+                    carry=run if carry else None,
+                    progress=progress,
+                )
+            )
     output.document({"comparisons": [as_data(report) for report in reports]})
     for report in reports:
         show(output, report, limit)

@@ -95,13 +95,13 @@ def judge(
         pending = [table for table in candidates if table.pending.any()]
         if not pending:
             return
-        with _Round(links, carry, patience) as around:
+        with Watch(links, carry, patience) as around:
             around.wait_until_passed()
             for table in pending:
                 table.read()
             events = around.events_since()
             for table in pending:
-                table.settle(around.touched(table, events))
+                table.settle(around.touched(table.comparison, table.keys, events))
     for table in candidates:
         table.state[table.pending] = State.MOVING
 
@@ -111,7 +111,7 @@ def has_run(runtime: LinkRuntime) -> bool:
     return runtime.ledger.read(runtime.link.name, runtime.link.lane) is not None
 
 
-class _Round:
+class Watch:
     """The logs of the sources around one reading."""
 
     def __init__(
@@ -122,7 +122,7 @@ class _Round:
         self._logs: list[SourceLog] = []
         self._places: list[int] = []
 
-    def __enter__(self) -> _Round:
+    def __enter__(self) -> Watch:
         self._logs = [self._log(runtime) for runtime in self._links]
         return self
 
@@ -163,21 +163,21 @@ class _Round:
         return found
 
     def touched(
-        self, table: Candidates, events: list[pd.DataFrame] | None
+        self, table: TableComparison, keys: pd.DataFrame, events: list[pd.DataFrame] | None
     ) -> npt.NDArray[np.bool_]:
         """Which of a table's keys have an event in any of the logs; all where it is not known."""
         if events is None:
-            return np.ones(len(table.keys), dtype=np.bool_)
-        touched = np.zeros(len(table.keys), dtype=np.bool_)
-        pair = table.comparison.pair
+            return np.ones(len(keys), dtype=np.bool_)
+        touched = np.zeros(len(keys), dtype=np.bool_)
+        pair = table.pair
         for runtime, frame in zip(self._links, events, strict=True):
             own = frame.loc[(frame["table"] == pair.name) & frame["key"].notna(), "key"]
             first = runtime.source.site == self._links[0].source.site
             source, target = pair.tables if first else pair.tables[::-1]
             others = decoded(runtime, own.drop_duplicates().tolist(), source, target)
             # Keys as the target takes them; its collation says which rows they are.
-            reader = table.comparison.readers[1 if first else 0]
-            touched |= reader.same_rows(table.keys, others)
+            reader = table.readers[1 if first else 0]
+            touched |= reader.same_rows(keys, others)
         return touched
 
     def _log(self, runtime: LinkRuntime) -> SourceLog:

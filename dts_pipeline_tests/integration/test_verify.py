@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from dts_pipeline.core.verification import RECORDED, State, VerifyReport
-from dts_pipeline.stages import LinkRuntime
+from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.compare import Limits
+from dts_pipeline.stages.repair import all_mended, check_winner, mend
 from dts_pipeline.stages.verify import Comparison, verify
 from dts_pipeline_tests.conftest import MakeRig
 from dts_pipeline_tests.integration.rig import Rig
@@ -65,7 +67,7 @@ def comparison(rig: Rig, **limits: Any) -> Iterator[Comparison]:
 
 
 @contextmanager
-def writing(rig: Rig) -> Iterator[Callable[[], int]]:
+def writing(rig: Rig, below: int = ROWS) -> Iterator[Callable[[], int]]:
     """Users at both sites who insert, update and delete; gives how many statements they ran."""
     ended, counts = threading.Event(), Counter[str]()
 
@@ -73,7 +75,7 @@ def writing(rig: Rig) -> Iterator[Callable[[], int]]:
         random = Random(side)
         with rig.user(side) as connection, connection.cursor() as cursor:
             while not ended.is_set():
-                key = 2 * random.randrange(ROWS) + "ab".index(side)
+                key = 2 * random.randrange(below // 2) + "ab".index(side)
                 cursor.execute(
                     random.choice(
                         (
@@ -121,13 +123,9 @@ def running(*work: Callable[[], None]) -> Iterator[None]:
         future.result()
 
 
-def carrying(rig: Rig) -> Callable[[LinkRuntime], object]:
-    return lambda runtime: rig.run(runtime.link.name)
-
-
 def compared(rig: Rig, **limits: Any) -> VerifyReport:
     with comparison(rig, **limits) as pair:
-        return verify(pair, carry=carrying(rig))
+        return verify(pair, carry=carry)
 
 
 def keys_of(report: VerifyReport, table: str) -> set[tuple[object, ...]]:
@@ -168,3 +166,50 @@ def test_equal_sides_while_users_write_at_both(rig: Rig) -> None:
 
     assert report.different == 0, report
     assert writes() > 100
+
+
+def test_repair_makes_the_keys_equal_while_users_write(rig: Rig) -> None:
+    unlogged(rig, "a", "UPDATE item SET note = 'changed' WHERE id = 19998")
+    unlogged(rig, "b", "DELETE FROM item WHERE id = 19996", "INSERT INTO item (id) VALUES (99999)")
+    with comparison(rig) as pair:
+        found = verify(pair, carry=carry)
+        assert found.different == 3
+        with writing(rig, ROWS // 2), syncing(rig):
+            counts = mend(pair, found, rig.sites[1])
+        again = verify(pair, carry=carry)
+
+    assert all_mended(counts)
+    assert counts[f"{rig.name}.item"]["written"] == counts[f"{rig.name}.item"]["equal"] == 3
+    assert again.different == 0
+    assert rig.rows("a", "SELECT COUNT(*) FROM item WHERE id IN (19996, 99999)") == [(1,)]
+    assert rig.rows("a", "SELECT note = REPEAT('x', 48) FROM item WHERE id = 19998") == [(1,)]
+
+
+def test_the_source_of_a_one_way_link_wins(make_rig: MakeRig) -> None:
+    rig = make_rig("one", TABLE, NAMES)
+    fill(rig)
+    rig.sql("a", "UPDATE item SET n = 1 WHERE id < 100")
+    unlogged(rig, "a", "UPDATE item SET note = 'changed' WHERE id = 200")
+    unlogged(rig, "b", "DELETE FROM item WHERE id IN (300, 301)")
+    rig.sql("b", "INSERT INTO item (id) VALUES (99999)")
+    pair_link = rig.runtime(rig.forth)
+    one_way = replace(pair_link.link, name=f"{rig.name}_one", pair=None, detect=False)
+    link = replace(pair_link, link=one_way)
+    single = Comparison("one", (link,))
+    carry(link)
+    found = verify(single, carry=carry)
+    assert keys_of(found, "item") == {
+        (200, State.CHANGED),
+        (300, State.ONLY_FIRST),
+        (301, State.ONLY_FIRST),
+        (99999, State.ONLY_SECOND),
+    }
+
+    counts = mend(single, found, check_winner(single, None), carry=carry)
+
+    assert counts[f"{rig.name}.item"]["written"] == 4
+    assert verify(single, carry=carry).different == 0
+    assert rig.rows("b", "SELECT note FROM item WHERE id = 200") == [("changed",)]
+    with pytest.raises(TerminalError, match="winner_invalid"):
+        check_winner(single, rig.sites[1])
+    link.close()
