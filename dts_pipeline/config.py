@@ -126,7 +126,9 @@ def _refuse_unsafe_policy(value: object) -> object:
             "use {site: NAME}, {newest: COLUMN} or fail"
         )
     if isinstance(value, dict) and "delta" in value:
-        raise ValueError("`delta` is not there yet; use {site: NAME}, {newest: COLUMN} or fail")
+        raise ValueError(
+            "`delta` stands beside a table's policy: tables: {TABLE: {delta: [COLUMN], policy: …}}"
+        )
     return value
 
 
@@ -153,9 +155,18 @@ PolicyConfig = Annotated[
 
 
 class TableConflictConfig(_Model):
-    """The policy of one table."""
+    """The policy of one table (default: the pair's), and its columns that are added up."""
 
-    policy: PolicyConfig
+    policy: PolicyConfig | None = None
+    delta: list[str] = []
+
+    @model_validator(mode="after")
+    def _something_is_said(self) -> Self:
+        if self.policy is None and not self.delta:
+            raise ValueError("name a `policy`, or the columns of `delta`")
+        if len(set(self.delta)) < len(self.delta):
+            raise ValueError("`delta` names a column twice")
+        return self
 
 
 class ConflictsConfig(_Model):
@@ -206,6 +217,12 @@ class LinkConfig(_Carried):
     def _detection_needs_a_policy(self) -> Self:
         if self.detect and self.conflicts is None:
             raise ValueError("name a `conflicts` policy, or write `detect: false`")
+        if (
+            not self.detect
+            and self.conflicts
+            and any(table.delta for table in self.conflicts.tables.values())
+        ):
+            raise ValueError("`delta` adds to what the target holds: it needs `detect: true`")
         return self
 
 
@@ -284,7 +301,8 @@ class Config(_Model):
             pair=pair,
             detect=True if isinstance(carried, PairConfig) else carried.detect,
             policy=_policy(conflicts.policy, first) if conflicts else None,
-            table_policies={t: _policy(c.policy, first) for t, c in tables.items()},
+            table_policies={t: _policy(c.policy, first) for t, c in tables.items() if c.policy},
+            counters={t: tuple(c.delta) for t, c in tables.items() if c.delta},
             version_columns=carried.version_columns(),
             mark_domain_id=carried.mark_domain_id,
             all_mark_domains=domains,

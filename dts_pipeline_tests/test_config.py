@@ -109,6 +109,21 @@ def test_a_table_may_have_a_policy_of_its_own() -> None:
     assert link.policy_of("shop.orders") == Policy("site", "a")
 
 
+def test_a_table_may_have_counters_and_the_policy_of_the_pair() -> None:
+    conflicts = {"policy": {"site": "a"}, "tables": {"shop.stock": {"delta": ["n", "m"]}}}
+    link = parse_config(with_pair(conflicts=conflicts)).resolved_links()["b_to_a"]
+
+    assert link.policy_of("shop.stock") == Policy("site", "a")
+    assert link.counters == {"shop.stock": ("n", "m")}
+
+
+def test_counters_need_a_look_at_the_target() -> None:
+    conflicts = {"policy": {"site": "a"}, "tables": {"crm.x": {"delta": ["n"]}}}
+
+    assert problems(with_link(detect=False, conflicts=conflicts))
+    assert parse_config(with_link(conflicts=conflicts))
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
@@ -198,6 +213,18 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "one site": (changed("  b: {host", "  # b: {host"), ["sites", "pairs.shop.sites.1"]),
     "pair of one site": (with_pair(sites=["a"]), ["pairs.shop.sites.1"]),
     "pair with a missing site": (with_pair(sites=["a", "z"]), ["pairs.shop.sites.1"]),
+    "a table without policy and counters": (
+        with_pair(conflicts={"policy": "fail", "tables": {"shop.a": {}}}),
+        ["pairs.shop.conflicts.tables.shop.a"],
+    ),
+    "delta as a policy": (
+        with_pair(conflicts={"policy": {"delta": ["n"]}}),
+        ["pairs.shop.conflicts.policy"],
+    ),
+    "a counter named twice": (
+        with_pair(conflicts={"policy": "fail", "tables": {"shop.a": {"delta": ["n", "n"]}}}),
+        ["pairs.shop.conflicts.tables.shop.a"],
+    ),
     "no tables": (with_pair(tables=[]), ["pairs.shop.tables"]),
     "tables not a list": (with_pair(tables="shop.*"), ["pairs.shop.tables"]),
     "same topic prefix": (changed("topic_prefix: b", "topic_prefix: a"), ["sites.b.topic_prefix"]),

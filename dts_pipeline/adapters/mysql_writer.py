@@ -21,6 +21,7 @@ from dts_pipeline.adapters.staging import StagedTable, fill
 from dts_pipeline.adapters.verdicts import classify, superseded
 from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.batches import Checkpoint
+from dts_pipeline.core.counter_columns import counters_of
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark
 from dts_pipeline.core.points import Point, reached
@@ -184,6 +185,7 @@ class BatchWriter:
                 request.mark.comment,
                 request.compare_json,
                 self._version_column(request.link, str(name)),
+                counters=counters_of(request.link, str(name)),
             )
             source = request.source_tables[str(name)]
             table = StagedTable(statements, source, group.reset_index(drop=True))

@@ -12,6 +12,7 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from dts_pipeline.core.decode import ValueDecodeError, ValueModes, decode_rows
+from dts_pipeline.core.delta import digits_of
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.errors import PoisonError
@@ -78,12 +79,27 @@ def _rows(
             has_before.astype(int).tolist(),
             *keys,
             *(after[name] for name in names),
+            *_sums(staged),
             strict=True,
         )
     )
     expected = zip(range(len(changes)), *(before[name] for name in names), strict=True)
     before_rows = [row for row, present in zip(expected, has_before, strict=True) if present]
     return stage_rows, before_rows
+
+
+def _sums(staged: StagedTable) -> list[list[str | None]]:
+    """What is added to each counter, as plain digits; None where a whole row is carried."""
+    counters = staged.statements.counters
+    if counters is None:
+        return []
+    sums = staged.changes["sums"].tolist() if "sums" in staged.changes else []
+    sums = sums or [None] * len(staged.changes)
+    scales = [staged.source.column(name).scale for name in counters.columns]
+    return [
+        [digits_of(added[i], scale) if added is not None else None for added in sums]
+        for i, scale in enumerate(scales)
+    ]
 
 
 def _decode(
@@ -174,6 +190,8 @@ def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, de
         last = ordinals[-1]
         for column in ("before", "snapshot"):
             changes.loc[last, column] = changes[column].iloc[ordinals[0]]
+        if "sums" in changes:
+            changes.at[last, "sums"] = None  # another spelling is another row in between
         dropped += ordinals[:-1]
     both_absent = changes["before"].isna() & changes["after"].isna()
     staged.changes = changes[~both_absent].drop(dropped, errors="ignore").reset_index(drop=True)

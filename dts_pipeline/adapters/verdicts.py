@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pymysql.cursors import Cursor
 
@@ -25,16 +26,20 @@ def classify(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list
     if not request.link.detect:
         return []
     cursor.execute(staged.statements.verdicts())
-    verdicts = pd.DataFrame(list(cursor.fetchall()), columns=["ord", "meeting", "found", "newer"])
+    names = ["ord", "meeting", "found", "newer", "adds"]
+    verdicts = pd.DataFrame(list(cursor.fetchall()), columns=names)
     same = verdicts[verdicts["meeting"] == Meeting.SAME.value]
     conflicts = verdicts[verdicts["meeting"] == Meeting.CONFLICT.value]
     staged.counts |= {"same": len(same), "conflicts": len(conflicts)}
     records = []
-    if request.link.pair and not request.link.version_column_of(staged.table.full_name):
-        records += _same_records(staged, same)
+    if request.link.pair:
+        versioned = request.link.version_column_of(staged.table.full_name) is not None
+        # A version says nothing of the other columns of a row whose counters are added.
+        records += _same_records(staged, same[same["adds"] > 0] if versioned else same)
     if len(conflicts):
         records += _decide(cursor, request, staged, conflicts)
-    return records
+    quiet = verdicts["meeting"].isin([Meeting.CLEAN.value, Meeting.COUNTED.value])
+    return records + _went_back(cursor, staged, verdicts[quiet])
 
 
 def superseded(request: ApplyRequest) -> list[Record]:
@@ -74,18 +79,20 @@ def _decide(
         cursor.executemany(staged.statements.set_won(), won)
     staged.counts["lost"] = len(ordinals) - len(won)
     there = _found_rows(cursor, staged)
-    decided = zip(_values(changes, "key", "before", "after"), ordinals, found, wins, strict=True)
+    unfit = _counted(changes) & found & (conflicts["adds"] == 0).to_numpy()
+    rows = _values(changes, "key", "before", "after")
+    decided = zip(rows, ordinals, found, wins, unfit, strict=True)
     return [
         Record(
             staged.table.full_name,
             key,
-            kind_of(after is None, before is not None, bool(is_found)),
+            Kind.COUNTER if counter else kind_of(after is None, before is not None, bool(is_found)),
             Winner.SOURCE if win else Winner.TARGET,
             before,
             after,
             there.get(int(ordinal)),
         )
-        for (key, before, after), ordinal, is_found, win in decided
+        for (key, before, after), ordinal, is_found, win, counter in decided
     ]
 
 
@@ -97,6 +104,26 @@ def _same_records(staged: StagedTable, same: pd.DataFrame) -> list[Record]:
         Record(staged.table.full_name, key, Kind.SAME, Winner.NONE, before, after)
         for key, before, after in _values(streamed, "key", "before", "after")
     ]
+
+
+def _went_back(cursor: Cursor, staged: StagedTable, added: pd.DataFrame) -> list[Record]:
+    """Counters added although a version went back: the larger one need not be so at both sites."""
+    if added.empty:
+        return []
+    ordinals = added["ord"].to_numpy()
+    there = _found_rows(cursor, staged)
+    rows = _values(staged.changes.iloc[ordinals], "key", "before", "after")
+    return [
+        Record(staged.table.full_name, key, Kind.COUNTER, Winner.NONE, before, after, there[int(o)])
+        for (key, before, after), o in zip(rows, ordinals, strict=True)
+    ]
+
+
+def _counted(changes: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which changes have sums to add."""
+    if "sums" not in changes:
+        return np.zeros(len(changes), dtype=np.bool_)
+    return changes["sums"].notna().to_numpy(dtype=np.bool_)
 
 
 def _values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -22,6 +22,9 @@ def write_rows(cursor: Cursor, staged: Sequence[StagedTable]) -> None:
     """
     expected = []
     for table in staged:
+        merge = table.statements.merge()
+        if merge is not None:
+            cursor.execute(merge)
         cursor.execute(table.statements.expected_counts())
         expected.append([int(number) for number in cursor.fetchone() or (0, 0, 0)])
     for table, (deletes, updates, _) in zip(staged, expected, strict=True):

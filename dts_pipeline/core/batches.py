@@ -87,8 +87,9 @@ class Batch:
     `number` is the batch's number in its lane, `ranges` the offsets that it covers, `before` the
     checkpoint that it continues and `after` the one that its transaction writes. `frame` changes
     from stage to stage; its columns are documented with the stage that makes it. `superseded`
-    holds the user changes that a marked event of the same key overtook (rule R2). `seconds` is
-    wall time per stage.
+    holds the user changes that a marked event of the same key overtook (rule R2), `counted` what is
+    to be added up (`core/delta.py`) until `compact` puts it with the rest. `seconds` is wall time
+    per stage.
     """
 
     link: str
@@ -99,6 +100,7 @@ class Batch:
     after: Checkpoint
     frame: pd.DataFrame
     superseded: pd.DataFrame | None = None
+    counted: pd.DataFrame | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     waiting: str | None = None

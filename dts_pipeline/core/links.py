@@ -44,7 +44,8 @@ class Link:
     """One direction: `source` site → `target` site, and the tables it carries.
 
     `tables` and `excluded` are shell-style patterns over `schema.table`, case-sensitive. `pair` is
-    None for a one-way link. `version_columns` maps `schema.table` or `*` to a column.
+    None for a one-way link. `version_columns` maps `schema.table` or `*` to a column, `counters`
+    `schema.table` to the columns whose changes are added up (`core/delta.py`).
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under.
     """
 
@@ -60,6 +61,7 @@ class Link:
     policy: Policy | None = None
     table_policies: dict[str, Policy] = field(default_factory=dict)
     version_columns: dict[str, str] = field(default_factory=dict)
+    counters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     start: Start = Start.EARLIEST

@@ -23,6 +23,8 @@ from dts_pipeline.core.column_sql import (
     table_name,
 )
 from dts_pipeline.core.conflicts import Meeting
+from dts_pipeline.core.delta import Counters
+from dts_pipeline.core.delta_statements import CounterStatements
 from dts_pipeline.core.schema import Column, Dialect, Table
 
 __all__ = [
@@ -31,7 +33,8 @@ __all__ = [
 ]  # fmt: skip
 
 LEDGER_SCHEMA = "dts"
-_WRITTEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won)"
+_TAKEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won)"
+_WRITTEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won OR v.adds)"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class TableStatements:
 
     `compare_json` says that the two sites store JSON differently (MySQL normalises it, MariaDB
     keeps the text), so that JSON columns are compared by meaning. `locking` false only looks: for
-    a preview, which writes nothing.
+    a preview, which writes nothing. `counters` names the columns that are added up.
     """
 
     table: Table
@@ -50,6 +53,7 @@ class TableStatements:
     compare_json: bool = False
     version_column: str | None = None
     locking: bool = True
+    counters: Counters | None = None
 
     @property
     def stage(self) -> str:
@@ -83,22 +87,24 @@ class TableStatements:
         keys = [f"k{i} {stage_type(c)}" for i, c in enumerate(self.key_columns)]
         after = [f"a{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
         before = [f"b{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
+        sums = self._counting.stage_columns() if self._counting else []
         head = "ord INT NOT NULL PRIMARY KEY"
         flags = "is_delete TINYINT NOT NULL, has_before TINYINT NOT NULL"
         verdict = (
             "meeting TINYINT NOT NULL, found TINYINT NOT NULL, newer TINYINT NOT NULL, "
-            "won TINYINT NOT NULL DEFAULT 0"
+            "won TINYINT NOT NULL DEFAULT 0, adds TINYINT NOT NULL"
         )
         return [
             *drops,
-            _create(self.stage, [head, flags, *keys, *after]),
+            _create(self.stage, [head, flags, *keys, *after, *sums]),
             _create(self.before, [head, *before]),
             _create(self.verdict, [head, verdict]),
         ]
 
     def fill_stage(self) -> str:
-        """The INSERT of stage rows: ord, is_delete, has_before, key values, after values."""
-        width = 3 + len(self.key_columns) + len(self.columns)
+        """The INSERT of stage rows: ord, is_delete, has_before, key values, after values, sums."""
+        sums = len(self.counters.columns) if self.counters else 0
+        width = 3 + len(self.key_columns) + len(self.columns) + sums
         return f"INSERT INTO {self.stage} VALUES ({', '.join(['%s'] * width)})"
 
     def fill_before(self) -> str:
@@ -122,9 +128,10 @@ class TableStatements:
         """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
         found = f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
         meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
+        adds = self._counting.adds(found) if self._counting and detect else "0"
         return (
-            f"INSERT INTO {self.verdict} (ord, meeting, found, newer) "
-            f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()} "
+            f"INSERT INTO {self.verdict} (ord, meeting, found, newer, adds) "
+            f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()}, {adds} "
             f"FROM {self.stage} AS s "
             f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
             f"LEFT JOIN {table_name(self.table)} AS t ON {self.on_key()}"
@@ -132,10 +139,11 @@ class TableStatements:
         )
 
     def verdicts(self) -> str:
-        """The verdicts that are not clean: ord, meeting, found, newer."""
+        """The verdicts that are more than clean, or added: ord, meeting, found, newer, adds."""
+        quiet = f"{Meeting.CLEAN.value}, {Meeting.COUNTED.value}"
         return (
-            f"SELECT ord, meeting, found, newer FROM {self.verdict} "
-            f"WHERE meeting <> {Meeting.CLEAN.value} ORDER BY ord"
+            f"SELECT ord, meeting, found, newer, adds FROM {self.verdict} "
+            f"WHERE meeting NOT IN ({quiet}) OR adds > 1 ORDER BY ord"
         )
 
     def found_rows(self) -> str:
@@ -145,12 +153,19 @@ class TableStatements:
             f"SELECT STRAIGHT_JOIN s.ord AS ord, {columns} FROM {self.verdict} AS v "
             f"JOIN {self.stage} AS s ON s.ord = v.ord "
             f"JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"WHERE v.meeting = {Meeting.CONFLICT.value} ORDER BY s.ord"
+            f"WHERE v.meeting = {Meeting.CONFLICT.value} OR v.adds > 1 ORDER BY s.ord"
         )
 
     def set_won(self) -> str:
         """Marks one conflict (ord) as won by the source."""
         return f"UPDATE {self.verdict} SET won = 1 WHERE ord = %s"
+
+    def merge(self) -> str | None:
+        """Makes staged rows whose counters are added what is to be written; None without any."""
+        if self._counting is None:
+            return None
+        table = table_name(self.table)
+        return self._counting.merge(self.stage, self.verdict, table, self.on_key(), _TAKEN)
 
     def expected_counts(self) -> str:
         """What the writes must report: deletes, updates, inserts."""
@@ -212,7 +227,7 @@ class TableStatements:
         """The `conflicts.Meeting` of a staged change with the table's row, as an expression."""
         after = self.rows_equal("s.a")
         before = self.rows_equal("b.b")
-        return (
+        whole = (
             "CASE "
             f"WHEN s.is_delete AND NOT ({found}) THEN {Meeting.SAME.value} "
             f"WHEN NOT s.is_delete AND {found} AND {after} THEN {Meeting.SAME.value} "
@@ -220,13 +235,24 @@ class TableStatements:
             f"WHEN s.has_before AND {found} AND {before} THEN {Meeting.CLEAN.value} "
             f"ELSE {Meeting.CONFLICT.value} END"
         )
+        return self._counting.meeting(found, whole) if self._counting else whole
 
     def rows_equal(self, staged: str) -> str:
         """Whether the table's row `t` holds the staged values (`s.a` or `b.b`), byte by byte."""
-        return " AND ".join(
-            same_bytes(c, f"t.{quoted(c.name)}", f"{staged}{i}", self.dialect, self.compare_json)
-            for i, c in enumerate(self.columns)
-        )
+        return " AND ".join(self._equal(i, "t.", staged) for i in range(len(self.columns)))
+
+    def _equal(self, index: int, left: str, right: str) -> str:
+        """A column byte by byte in two of `t.`, `s.a` and `b.b`."""
+        column = self.columns[index]
+        names = [
+            f"t.{quoted(column.name)}" if side == "t." else f"{side}{index}"
+            for side in (left, right)
+        ]
+        return same_bytes(column, names[0], names[1], self.dialect, self.compare_json)
+
+    @property
+    def _counting(self) -> CounterStatements | None:
+        return CounterStatements(self.table, self.counters, self._equal) if self.counters else None
 
     def newer(self) -> str:
         """1, 0 or -1: the staged row's version is later, equal or earlier than the table's."""

@@ -19,6 +19,7 @@ from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.counters import check_counters
 from dts_pipeline.stages.runtime import LinkRuntime
 
 _MAX_SLOTS = 500
@@ -39,6 +40,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)
     check_tables(runtime, source_tables, tables)
+    check_counters(link, source_tables, tables)
     _check_domain(runtime)
     checkpoint = runtime.ledger.read(link.name, link.lane)
     topics = _topics(runtime, source_tables, checkpoint)

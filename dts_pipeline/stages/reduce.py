@@ -7,19 +7,21 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dts_pipeline.core import compaction, marks
+from dts_pipeline.core import compaction, delta, marks
 from dts_pipeline.core.batches import Batch, Plan
 from dts_pipeline.core.duplicates import drop_duplicates, furthest_positions
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.counters import split_counted
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
-def normalize(runtime: LinkRuntime, _plan: Plan, batch: Batch) -> Batch:
+def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     """Drops second copies (R7), orders the events as the source wrote them, recognises marks.
 
-    `frame` gains `ordinal` (int64) and `marked` (bool). Raises TerminalError `mark_unseen`,
-    `truncate_event`, `source_position_regressed`, `source_position_ambiguous`.
+    `frame` gains `ordinal` (int64) and `marked` (bool); the events of keys whose counters are added
+    up move to `counted` (rule R5). Raises TerminalError `mark_unseen`, `truncate_event`,
+    `source_position_regressed`, `source_position_ambiguous`; PoisonError for a counter's row.
     """
     began = time.monotonic()
     before = batch.before.partitions
@@ -37,9 +39,11 @@ def normalize(runtime: LinkRuntime, _plan: Plan, batch: Batch) -> Batch:
         "duplicates": len(events) - len(kept),
         "marked": int(marked.sum()),
     }
+    frame, counted = split_counted(runtime.link, plan, kept.assign(marked=marked))
     return replace(
         batch,
-        frame=kept.assign(marked=marked),
+        frame=frame,
+        counted=counted,
         after=replace(batch.after, partitions=partitions),
         counts=counts,
         seconds={**batch.seconds, "normalize": time.monotonic() - began},
@@ -50,22 +54,33 @@ def drop_marked(batch: Batch) -> Batch:
     """Keeps per key the user events after its last marked event; records the others (R2)."""
     began = time.monotonic()
     counting, superseded = compaction.drop_marked(batch.frame)
+    counted = batch.counted
+    if counted is not None:
+        counted, overtaken = delta.compact(counted)
+        superseded = pd.concat([superseded, overtaken], ignore_index=True)
     return replace(
         batch,
         frame=counting,
         superseded=superseded,
+        counted=counted,
         counts={**batch.counts, "superseded": len(superseded)},
         seconds={**batch.seconds, "drop_marked": time.monotonic() - began},
     )
 
 
 def compact(batch: Batch) -> Batch:
-    """At most one change per key; `frame` has the columns of `compaction.CHANGE_COLUMNS`."""
+    """At most one change per key; `frame` has the columns of `compaction.CHANGE_COLUMNS`.
+
+    With counters also `sums` (`delta.compact`), None for a change that is carried as a row.
+    """
     began = time.monotonic()
     changes = compaction.compact(batch.frame)
+    if batch.counted is not None:
+        changes = pd.concat([changes.assign(sums=None), batch.counted], ignore_index=True)
     return replace(
         batch,
         frame=changes,
+        counted=None,
         counts={**batch.counts, "changes": len(changes)},
         seconds={**batch.seconds, "compact": time.monotonic() - began},
     )

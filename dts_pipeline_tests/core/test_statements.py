@@ -63,7 +63,7 @@ def test_the_stages_of_a_batch_are_temporary_without_constraints_and_apart_by_sl
         "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC",
         "CREATE TEMPORARY TABLE `dts`.`verdict_3` (ord INT NOT NULL PRIMARY KEY, "
         "meeting TINYINT NOT NULL, found TINYINT NOT NULL, newer TINYINT NOT NULL, "
-        "won TINYINT NOT NULL DEFAULT 0) "
+        "won TINYINT NOT NULL DEFAULT 0, adds TINYINT NOT NULL) "
         "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC",
     ]
 
@@ -85,7 +85,7 @@ def test_equal_keys_are_looked_for_where_a_collation_can_make_them() -> None:
 
 def test_the_classification_locks_the_rows_in_the_order_of_the_stage() -> None:
     assert statements().classify(detect=True) == (
-        "INSERT INTO `dts`.`verdict_3` (ord, meeting, found, newer) "
+        "INSERT INTO `dts`.`verdict_3` (ord, meeting, found, newer, adds) "
         "SELECT STRAIGHT_JOIN s.ord, "
         "CASE "
         "WHEN s.is_delete AND NOT (t.`id` IS NOT NULL) THEN 1 "
@@ -95,7 +95,7 @@ def test_the_classification_locks_the_rows_in_the_order_of_the_stage() -> None:
         "WHEN s.has_before AND t.`id` IS NOT NULL AND t.`id` <=> b.b0 "
         "AND CAST(t.`name` AS BINARY) <=> CAST(b.b1 AS BINARY) AND t.`total` <=> b.b2 THEN 0 "
         "ELSE 2 END, "
-        "t.`id` IS NOT NULL, 0 "
+        "t.`id` IS NOT NULL, 0, 0 "
         "FROM `dts`.`stage_3` AS s LEFT JOIN `dts`.`before_3` AS b ON b.ord = s.ord "
         "LEFT JOIN `shop`.`orders` AS t ON t.`id` = s.k0 FOR UPDATE"
     )
@@ -103,8 +103,8 @@ def test_the_classification_locks_the_rows_in_the_order_of_the_stage() -> None:
 
 def test_without_detection_every_change_is_clean() -> None:
     assert statements().classify(detect=False) == (
-        "INSERT INTO `dts`.`verdict_3` (ord, meeting, found, newer) "
-        "SELECT STRAIGHT_JOIN s.ord, 0, t.`id` IS NOT NULL, 0 "
+        "INSERT INTO `dts`.`verdict_3` (ord, meeting, found, newer, adds) "
+        "SELECT STRAIGHT_JOIN s.ord, 0, t.`id` IS NOT NULL, 0, 0 "
         "FROM `dts`.`stage_3` AS s LEFT JOIN `dts`.`before_3` AS b ON b.ord = s.ord "
         "LEFT JOIN `shop`.`orders` AS t ON t.`id` = s.k0 FOR UPDATE"
     )
@@ -121,26 +121,28 @@ def test_the_version_is_compared_with_nulls_as_the_oldest() -> None:
 
     assert (
         ", CASE WHEN s.a2 <=> t.`total` THEN 0 WHEN t.`total` IS NULL THEN 1 "
-        "WHEN s.a2 > t.`total` THEN 1 ELSE -1 END FROM "
+        "WHEN s.a2 > t.`total` THEN 1 ELSE -1 END, 0 FROM "
     ) in newest.classify(detect=True)
 
 
 def test_what_is_read_back() -> None:
     assert statements().verdicts() == (
-        "SELECT ord, meeting, found, newer FROM `dts`.`verdict_3` WHERE meeting <> 0 ORDER BY ord"
+        "SELECT ord, meeting, found, newer, adds FROM `dts`.`verdict_3` "
+        "WHERE meeting NOT IN (0, 3) OR adds > 1 ORDER BY ord"
     )
     assert statements().found_rows() == (
         "SELECT STRAIGHT_JOIN s.ord AS ord, CAST(t.`id` AS CHAR) AS `id`, "
         "CAST(t.`name` AS CHAR) AS `name`, CAST(t.`total` AS CHAR) AS `total` "
         "FROM `dts`.`verdict_3` AS v JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
-        "JOIN `shop`.`orders` AS t ON t.`id` = s.k0 WHERE v.meeting = 2 ORDER BY s.ord"
+        "JOIN `shop`.`orders` AS t ON t.`id` = s.k0 "
+        "WHERE v.meeting = 2 OR v.adds > 1 ORDER BY s.ord"
     )
     assert statements().expected_counts() == (
         "SELECT COALESCE(SUM(s.is_delete AND v.found), 0), "
         "COALESCE(SUM(NOT s.is_delete AND v.found), 0), "
         "COALESCE(SUM(NOT s.is_delete AND NOT v.found), 0) "
         "FROM `dts`.`verdict_3` AS v JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
-        "WHERE (v.meeting = 0 OR v.won)"
+        "WHERE (v.meeting = 0 OR v.won OR v.adds)"
     )
 
 
@@ -156,20 +158,20 @@ def test_the_writes_of_a_plain_table() -> None:
         f"DELETE {MARK} t FROM `dts`.`verdict_3` AS v "
         "STRAIGHT_JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
         "STRAIGHT_JOIN `shop`.`orders` AS t ON t.`id` = s.k0 "
-        "WHERE (v.meeting = 0 OR v.won) AND v.found AND s.is_delete"
+        "WHERE (v.meeting = 0 OR v.won OR v.adds) AND v.found AND s.is_delete"
     )
     assert plain.update() == (
         f"UPDATE {MARK} `dts`.`verdict_3` AS v "
         "STRAIGHT_JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
         "STRAIGHT_JOIN `shop`.`orders` AS t ON t.`id` = s.k0 "
         "SET t.`id` = s.a0, t.`name` = s.a1, t.`total` = s.a2 "
-        "WHERE (v.meeting = 0 OR v.won) AND v.found AND NOT s.is_delete"
+        "WHERE (v.meeting = 0 OR v.won OR v.adds) AND v.found AND NOT s.is_delete"
     )
     assert plain.insert() == (
         f"INSERT {MARK} INTO `shop`.`orders` (`id`, `name`, `total`) "
         "SELECT s.a0, s.a1, s.a2 FROM `dts`.`verdict_3` AS v "
         "JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
-        "WHERE (v.meeting = 0 OR v.won) AND NOT s.is_delete AND NOT v.found ORDER BY s.k0"
+        "WHERE (v.meeting = 0 OR v.won OR v.adds) AND NOT s.is_delete AND NOT v.found ORDER BY s.k0"
     )
 
 
@@ -177,9 +179,9 @@ def test_a_secondary_unique_key_makes_updates_deletes_and_inserts() -> None:
     """A unique value handed from one row to another: all rows go before any comes."""
     assert UNIQUE.replaces_rows
     assert UNIQUE.update() is None
-    assert UNIQUE.delete().endswith("WHERE (v.meeting = 0 OR v.won) AND v.found")
+    assert UNIQUE.delete().endswith("WHERE (v.meeting = 0 OR v.won OR v.adds) AND v.found")
     assert UNIQUE.insert().endswith(
-        "WHERE (v.meeting = 0 OR v.won) AND NOT s.is_delete ORDER BY s.k0"
+        "WHERE (v.meeting = 0 OR v.won OR v.adds) AND NOT s.is_delete ORDER BY s.k0"
     )
 
 

@@ -366,6 +366,8 @@ def _with_sites(conflicts: Any, sites: tuple[str, str]) -> Any:
     """`A` and `B` as sites' names stand for the rig's own."""
     if isinstance(conflicts, Mapping):
         return {key: _with_sites(value, sites) for key, value in conflicts.items()}
+    if isinstance(conflicts, list):
+        return conflicts
     return {"A": sites[0], "B": sites[1]}.get(conflicts, conflicts)
 
 
