@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -129,6 +129,22 @@ class Ledger:
                 )
             )
         return None if found is None else str(found)
+
+    def newest_batches(self, link: str, lane: str, at_most: int = 100) -> Sequence[Any]:
+        """The newest batches of a lane's standing generation: batch, from_offsets, until_offsets.
+
+        Newest first; each begins where the one after it in this list ends.
+        """
+        c = t.batch.c
+        last = select(func.max(c.generation)).where(c.link == link, c.lane == lane)
+        query = (
+            select(c.batch, c.from_offsets, c.until_offsets)
+            .where(c.link == link, c.lane == lane, c.generation == last.scalar_subquery())
+            .order_by(c.batch.desc())
+            .limit(at_most)
+        )
+        with self.database.connect(where={"link": link}) as connection:
+            return connection.execute(query).fetchall()
 
     def set_paused(self, link: str, lane: str, paused: bool) -> bool:
         """Pauses or resumes a lane; False if it has no checkpoint yet."""

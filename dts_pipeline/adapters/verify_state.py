@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.mysql import insert
 
 from dts_pipeline.adapters.database import Database
@@ -74,11 +74,3 @@ class VerifyState:
         with self._database.connect(where={"name": self._name}) as connection:
             connection.execute(statement.on_duplicate_key_update(**values))
             connection.commit()
-
-    def is_unfinished(self) -> bool:
-        """Whether an earlier comparison was broken off."""
-        with self._database.connect(where={"name": self._name}) as connection:
-            found = connection.scalar(
-                select(func.count()).select_from(verify).where(verify.c.name == self._name)
-            )
-        return bool(found)

@@ -16,9 +16,11 @@ import pytest
 
 from dts_pipeline.core.verification import RECORDED, State, VerifyReport
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.at_rest import Patience
 from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.compare import Limits
 from dts_pipeline.stages.repair import all_mended, check_winner, mend
+from dts_pipeline.stages.touched import touched
 from dts_pipeline.stages.verify import Comparison, verify
 from dts_pipeline_tests.conftest import MakeRig
 from dts_pipeline_tests.integration.rig import Rig
@@ -213,3 +215,21 @@ def test_the_source_of_a_one_way_link_wins(make_rig: MakeRig) -> None:
     with pytest.raises(TerminalError, match="winner_invalid"):
         check_winner(single, rig.sites[1])
     link.close()
+
+
+def test_the_keys_of_the_last_batches_are_checked(rig: Rig) -> None:
+    rig.sql("a", *(f"UPDATE item SET n = {n} WHERE id = {n}" for n in range(1, 21)))
+    rig.sql("b", *(f"UPDATE item SET n = {n} WHERE id = {n}" for n in range(31, 41)))
+    rig.sync()
+    with comparison(rig) as pair:
+        assert touched(pair, carry=carry).keys >= 20
+        unlogged(rig, "b", "UPDATE item SET n = -1 WHERE id = 7")
+        rig.sql("b", "UPDATE item SET n = -1 WHERE id = 8")  # on its way to the other site
+        rig.await_events("b")
+        impatient = replace(pair, patience=Patience(passed=0.0))
+        unjudged = touched(impatient)
+        judged = touched(pair, carry=carry)
+
+    assert (unjudged.different, unjudged.unjudged) == (0, 2)
+    assert unjudged.why == "watermark_missing"
+    assert (judged.different, judged.unjudged, judged.recorded) == (1, 0, 0)
