@@ -18,8 +18,8 @@ from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
 from dts_pipeline.adapters.records import write_records
 from dts_pipeline.adapters.staging import StagedTable, fill
+from dts_pipeline.adapters.unique_conflicts import write_deciding_unique
 from dts_pipeline.adapters.verdicts import classify, superseded
-from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.counter_columns import counters_of
 from dts_pipeline.core.links import Link, MarkKind
@@ -215,7 +215,7 @@ class BatchWriter:
             records = superseded(request)
             for table in staged:
                 records += classify(cursor, request, table)
-            write_rows(cursor, staged)
+            records += write_deciding_unique(cursor, request.link, staged)
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )

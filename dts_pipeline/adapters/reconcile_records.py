@@ -20,8 +20,8 @@ _OPEN = (
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s, %s, 'open', 1, 1, UTC_TIMESTAMP(6), "
     "UTC_TIMESTAMP(6))"
 )
-OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR})
-"""Kinds whose `key_json` reconcile wrote (`row_values.to_json`); others hold Debezium's key."""
+OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER})
+"""Kinds whose `key_json` is `row_values.to_json` of a row; others hold Debezium's key."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pymysql
 from pymysql.cursors import Cursor
@@ -15,10 +15,16 @@ from dts_pipeline.errors import TerminalError, TransientError
 _DUPLICATE_KEY = re.compile(r"for key '([^']*)'$")
 
 
-def write_rows(cursor: Cursor, staged: Sequence[StagedTable]) -> None:
+def write_rows(
+    cursor: Cursor,
+    staged: Sequence[StagedTable],
+    make_room: Callable[[StagedTable], bool] | None = None,
+) -> None:
     """Deletes of all tables first, then updates and inserts.
 
-    Raises TransientError `duplicate_key` where a user was faster, TerminalError `count_mismatch`.
+    `make_room` is called where the server refuses a duplicate: whether the INSERT is worth another
+    try. Raises TransientError `duplicate_key` where a user was faster, TerminalError
+    `count_mismatch`.
     """
     expected = []
     for table in staged:
@@ -35,11 +41,17 @@ def write_rows(cursor: Cursor, staged: Sequence[StagedTable]) -> None:
         if update is not None:
             _run(cursor, table, update, updates)
         replaced = 0 if update is not None else updates
-        _run(cursor, table, table.statements.insert(), inserts + replaced)
+        _run(cursor, table, table.statements.insert(), inserts + replaced, make_room)
         table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
 
 
-def _run(cursor: Cursor, table: StagedTable, statement: str, expected: int) -> None:
+def _run(
+    cursor: Cursor,
+    table: StagedTable,
+    statement: str,
+    expected: int,
+    make_room: Callable[[StagedTable], bool] | None = None,
+) -> None:
     if not expected:
         return
     try:
@@ -47,6 +59,9 @@ def _run(cursor: Cursor, table: StagedTable, statement: str, expected: int) -> N
     except pymysql.IntegrityError as error:
         if error_number(error) != 1062:
             raise
+        if make_room is not None and make_room(table):
+            _run(cursor, table, statement, expected)
+            return
         match = _DUPLICATE_KEY.search(str(error.args[1]))
         raise TransientError(
             "duplicate_key",

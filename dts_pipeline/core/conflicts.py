@@ -33,7 +33,8 @@ class Kind(StrEnum):
     UPDATE_DELETE = "update_delete"  # updated at the source, gone at the target
     DELETE_UPDATE = "delete_update"  # deleted at the source, changed at the target
     COUNTER = "counter"  # a counter that cannot be added to, or a version that went back
-    UNIQUE = "unique"  # a unique value that both sites gave to different keys
+    UNIQUE = "unique"  # a unique value of the source's row belongs to another key at the target
+    UNIQUE_HOLDER = "unique_holder"  # that other key, whose row was deleted for it
     REPLAY = "replay"  # a replay wrote the row, over what was there
     REPAIR = "repair"  # a repair wrote the row, over what was there
 

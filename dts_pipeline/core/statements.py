@@ -34,7 +34,7 @@ __all__ = [
 
 LEDGER_SCHEMA = "dts"
 _TAKEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won)"
-_WRITTEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won OR v.adds)"
+WRITTEN = f"(v.meeting = {Meeting.CLEAN.value} OR v.won OR v.adds)"
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class TableStatements:
             f"SELECT COALESCE(SUM(s.is_delete AND v.found), 0), "
             f"COALESCE(SUM(NOT s.is_delete AND v.found), 0), "
             f"COALESCE(SUM(NOT s.is_delete AND NOT v.found), 0) "
-            f"FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord WHERE {_WRITTEN}"
+            f"FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord WHERE {WRITTEN}"
         )
 
     @property
@@ -192,7 +192,7 @@ class TableStatements:
             f"DELETE {self.mark_comment} t FROM {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"WHERE {_WRITTEN} AND v.found{which}"
+            f"WHERE {WRITTEN} AND v.found{which}"
         )
 
     def update(self) -> str | None:
@@ -204,7 +204,7 @@ class TableStatements:
             f"UPDATE {self.mark_comment} {self.verdict} AS v "
             f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"SET {assignments} WHERE {_WRITTEN} AND v.found AND NOT s.is_delete"
+            f"SET {assignments} WHERE {WRITTEN} AND v.found AND NOT s.is_delete"
         )
 
     def insert(self) -> str:
@@ -216,7 +216,7 @@ class TableStatements:
         return (
             f"INSERT {self.mark_comment} INTO {table_name(self.table)} ({names}) "
             f"SELECT {values} FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"WHERE {_WRITTEN} AND NOT s.is_delete{which} ORDER BY {order}"
+            f"WHERE {WRITTEN} AND NOT s.is_delete{which} ORDER BY {order}"
         )
 
     def on_key(self) -> str:
