@@ -205,6 +205,21 @@ def status(session: Session, output: Output) -> int:
 
 
 @main.command()
+@click.argument("pair", required=False)
+@click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
+@_command
+def settle(session: Session, output: Output, pair: str | None, carry: bool) -> int:
+    """Close records of conflicts by making their keys equal at both sites.
+
+    One PAIR or all. Waits for the scheduled runs to carry what is on its way; --carry carries it
+    here. Status 1 if a record stays open.
+    """
+    from dts_pipeline.commands import settle as command
+
+    return command.settle(session, output, pair, carry=carry)
+
+
+@main.command()
 @click.argument("link")
 @_command
 def pause(session: Session, output: Output, link: str) -> int:
@@ -252,6 +267,7 @@ def preview(
 @click.argument("name", metavar="[PAIR_OR_LINK]", required=False)
 @click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where a comparison was broken off.")
+@click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
 @click.option("--limit", default=20, show_default=True, help="How many keys to show a table.")
 @_command
 def verify(
@@ -260,16 +276,89 @@ def verify(
     name: str | None,
     tables: tuple[str, ...],
     resume: bool,
+    carry: bool,
     limit: int,
 ) -> int:
     """Compare both sites row by row, by checksums, while users write.
 
-    A pair, a one-way link, or everything. Rows on their way are waited for: the links must run.
+    A pair, a one-way link, or everything. Rows on their way are waited for: the links must run,
+    by their schedule or by --carry.
     Status 1 if keys differ; 2 if none does but some were written to whenever they were looked at.
     """
     from dts_pipeline.commands import verify as command
 
-    return command.verify(session, output, name, tables=tables, resume=resume, limit=limit)
+    return command.verify(
+        session, output, name, tables=tables, resume=resume, carry=carry, limit=limit
+    )
+
+
+@main.command()
+@click.argument("link")
+@click.option("--execute", is_flag=True, help="Do it; without, only show what it would take on.")
+@click.option("--policy", help="Instead of 'the source wins', such as '{newest: updated_at}'.")
+@click.option("--carry", is_flag=True, help="Run the pair's batches in this process meanwhile.")
+@_command
+@_ranged
+def replay(
+    session: Session,
+    output: Output,
+    link: str,
+    selection: Selection,
+    execute: bool,
+    policy: str | None,
+    carry: bool,
+) -> int:
+    """Make right at LINK's target what a past range touched.
+
+    With the rows of today, never the range's own; the checkpoint does not move, and syncing goes
+    on. On a pair this waits for the scheduled runs; --carry runs them here. Status 1 if some keys
+    could not be made equal.
+    """
+    from dts_pipeline.commands import replay as command
+
+    return command.replay(
+        session, output, link, selection, policy=policy, execute=execute, carry=carry
+    )
+
+
+@main.command()
+@click.argument("name", metavar="PAIR_OR_LINK")
+@click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
+@click.option("--winner", help="The site whose rows win; of a one-way link it is the source.")
+@click.option("--execute", is_flag=True, help="Write; without it only shown.")
+@click.option("--resume", is_flag=True, help="Go on where a comparison was broken off.")
+@click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
+@click.option("--limit", default=20, show_default=True, help="How many keys to show a table.")
+@_command
+def repair(
+    session: Session,
+    output: Output,
+    name: str,
+    tables: tuple[str, ...],
+    winner: str | None,
+    execute: bool,
+    resume: bool,
+    carry: bool,
+    limit: int,
+) -> int:
+    """Make the keys equal that a comparison finds different.
+
+    Compares as `dts verify` does, then with --execute writes the winner's rows at the other site,
+    while users write. Status 1 if keys are left different.
+    """
+    from dts_pipeline.commands import repair as command
+
+    return command.repair(
+        session,
+        output,
+        name,
+        tables=tables,
+        winner=winner,
+        execute=execute,
+        resume=resume,
+        carry=carry,
+        limit=limit,
+    )
 
 
 if __name__ == "__main__":

@@ -184,6 +184,8 @@ class _Carried(_Model):
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
     start: Start = Start.EARLIEST
     truncate: Literal["stop", "ignore"] = "stop"
+    on_poison: Literal["stop", "quarantine"] = "stop"
+    quarantine_limit: int = Field(default=100, ge=1)
 
     @model_validator(mode="after")
     def _something_is_carried(self) -> Self:
@@ -236,9 +238,14 @@ class BatchConfig(_Model):
 
 
 class ScheduleConfig(_Model):
-    """When runs start: a cron line, and optionally a sensor every so many seconds."""
+    """When runs start: cron lines in UTC, and optionally a sensor every so many seconds.
+
+    Past `lag_warn_seconds` the check on a link's lag warns.
+    """
 
     cron: str = "* * * * *"
+    settle_cron: str = "*/5 * * * *"
+    lag_warn_seconds: float = Field(default=300.0, gt=0)
     lag_sensor_seconds: int | None = Field(default=None, ge=1)
 
 
@@ -308,6 +315,8 @@ class Config(_Model):
             all_mark_domains=domains,
             start=carried.start,
             truncate=carried.truncate,
+            on_poison=carried.on_poison,
+            quarantine_limit=carried.quarantine_limit,
         )
 
 

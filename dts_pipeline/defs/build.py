@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
 
 from dts_pipeline.config import Config
+from dts_pipeline.core.links import Link
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
@@ -14,6 +17,7 @@ from dts_pipeline.defs.prune import prune_job, prune_schedule
 from dts_pipeline.defs.resources import Stages, resources_of
 from dts_pipeline.defs.schedules import sync_schedule
 from dts_pipeline.defs.sensors import lag_sensor
+from dts_pipeline.defs.settle import settle_job, settle_schedule
 from dts_pipeline.errors import ConfigError
 
 
@@ -24,19 +28,37 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     """
     links = list(config.resolved_links().values())
     jobs = {link.name: sync_job(link) for link in links}
-    seconds = config.schedule.lag_sensor_seconds
-    try:
-        schedules = [sync_schedule(link, jobs[link.name], config.schedule.cron) for link in links]
-    except dg.DagsterInvalidDefinitionError:
-        problem = f"{config.schedule.cron!r} is not a cron line of five fields"
-        raise ConfigError([("schedule.cron", problem)]) from None
-    assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
+    pairs = pairs_of(links)
+    settling = settle_job(pairs)
     pruning = prune_job(links)
+    cron, seconds = config.schedule.cron, config.schedule.lag_sensor_seconds
+    with _cron_line("schedule.cron", cron):
+        schedules = [sync_schedule(link, jobs[link.name], cron) for link in links]
+    with _cron_line("schedule.settle_cron", config.schedule.settle_cron):
+        schedules += [settle_schedule(settling, config.schedule.settle_cron)] if pairs else []
+    assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
     return dg.Definitions(
         assets=assets,
-        jobs=[*jobs.values(), pruning],
+        jobs=[*jobs.values(), pruning, *([settling] if pairs else [])],
         schedules=[*schedules, prune_schedule(pruning)],
         sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
         resources={**resources_of(config, stages), RUN_MEMORY: run_memory},
         executor=dg.in_process_executor,
     )
+
+
+def pairs_of(links: Iterable[Link]) -> dict[str, tuple[Link, Link]]:
+    """Both links of each pair, in dts.yaml's order, by the pair's name."""
+    found: dict[str, list[Link]] = {}
+    for link in links:
+        if link.pair is not None:
+            found.setdefault(link.pair, []).append(link)
+    return {name: (forth, back) for name, (forth, back) in found.items()}
+
+
+@contextlib.contextmanager
+def _cron_line(key: str, line: str) -> Iterator[None]:
+    try:
+        yield
+    except dg.DagsterInvalidDefinitionError:
+        raise ConfigError([(key, f"{line!r} is not a cron line of five fields")]) from None

@@ -38,13 +38,18 @@ def reported(
         yield
     except Exception as error:
         memory.gave_up = True
-        problem = error if isinstance(error, DtsError) else _internal(error, stage)
+        problem = problem_of(error, stage)
     else:
         return
     if isinstance(problem, TransientError) and context.retry_number < len(waits):
         context.log.warning(str(problem))
         raise dg.RetryRequested(len(waits), waits[context.retry_number]) from _bare(problem)
     raise failure_of(problem) from None
+
+
+def problem_of(error: Exception, stage: str) -> DtsError:
+    """The error itself, or what stands for one that nobody foresaw."""
+    return error if isinstance(error, DtsError) else _internal(error, stage)
 
 
 def failure_of(error: DtsError) -> dg.Failure:

@@ -7,7 +7,7 @@ import dagster as dg
 from dts_pipeline.core.links import Link
 from dts_pipeline.defs.keys import LANE_TAG, checkpoint_key, job_name, lane_of
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -21,7 +21,7 @@ def unfinished_run(instance: dg.DagsterInstance, link: Link) -> dg.DagsterRun | 
 
     The UI's Materialize starts a run without our tag: it is known by the assets it selects.
     """
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED))
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
     return next((run for run in runs if _is_of_lane(run, link)), None)
 
 

@@ -76,7 +76,8 @@ class ReconcileReport:
 
     `equal`: the same at both sites through a whole round. `written`: rows that were written.
     `again`: still changing when the rounds were used up. `undecided`: different under the policy
-    `fail`. `closed`: records closed. `rounds` counts rounds, `reasons` why any started over.
+    `fail`. `closed`: records closed. `gone`: records of tables that are not there any more.
+    `rounds` counts rounds, `reasons` why any started over.
     """
 
     tables: dict[str, Counter[str]] = field(default_factory=dict)
@@ -89,8 +90,8 @@ class ReconcileReport:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every key was found equal through a whole round."""
-        return not self.total("again") and not self.total("undecided")
+        """Whether every key was found equal through a whole round, and no record is left open."""
+        return not any(self.total(name) for name in ("again", "undecided", "gone"))
 
 
 def reconcile(
@@ -222,7 +223,8 @@ class Tables:
 @contextlib.contextmanager
 def exclusive(pair: PairRuntime) -> Iterator[None]:
     """One reconcile a pair at a time; the server frees the lock when the session dies."""
-    name = "dts:pair:" + hashlib.sha256(pair.name.encode()).hexdigest()[:40]
+    links = f"{pair.name}/{pair.forth.link.name}/{pair.back.link.name}"
+    name = "dts:pair:" + hashlib.sha256(links.encode()).hexdigest()[:40]
     with pair.first.raw() as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT GET_LOCK(%s, 2)", (name,))

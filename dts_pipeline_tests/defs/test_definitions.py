@@ -33,11 +33,13 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
     assert sorted(repository.job_names) == [
         "__ASSET_JOB",
         "prune_runs",
+        "settle",
         "sync_a_to_b",
         "sync_b_to_a",
     ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "prune_runs_schedule",
+        "settle_schedule",
         "sync_a_to_b_schedule",
         "sync_b_to_a_schedule",
     ]
