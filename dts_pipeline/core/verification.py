@@ -107,11 +107,11 @@ class TableProgress:
     done: bool = False
 
     def keys(self, columns: Sequence[str]) -> pd.DataFrame:
-        """All candidates as one frame."""
+        """All candidates as one frame, each once: a chunk can have been read again."""
         frames = [frame for frame in self.candidates if len(frame)]
         if not frames:
             return pd.DataFrame(columns=list(columns), dtype=object)
-        return pd.concat(frames, ignore_index=True)[list(columns)]
+        return pd.concat(frames)[list(columns)].drop_duplicates(ignore_index=True)
 
 
 def metadata_counts(report: VerifyReport) -> Mapping[str, int]:

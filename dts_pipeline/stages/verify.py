@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from dts_pipeline.core.verification import (
     TableResult,
     VerifyReport,
 )
-from dts_pipeline.errors import TerminalError
+from dts_pipeline.errors import DtsError, TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, Patience, has_run, judge
 from dts_pipeline.stages.compare import Limits, TableComparison, comparing
 from dts_pipeline.stages.recorded import recorded
@@ -159,7 +160,12 @@ def _read(
             comparison.state.save(first, now)
             saved = time.monotonic()
 
-    return table.read(standing, keep)
+    try:
+        return table.read(standing, keep)
+    except BaseException:
+        with contextlib.suppress(DtsError):
+            comparison.state.save(first, standing)
+        raise
 
 
 def _result(comparison: Comparison, progress: TableProgress, found: Candidates) -> TableResult:

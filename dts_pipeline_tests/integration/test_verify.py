@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.core.verification import RECORDED, State, VerifyReport
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Patience
@@ -239,6 +240,73 @@ def test_the_keys_of_the_last_batches_are_checked(rig: Rig) -> None:
     assert (unjudged.different, unjudged.unjudged) == (0, 2)
     assert unjudged.why == "watermark_missing"
     assert (judged.different, judged.unjudged, judged.recorded) == (1, 0, 0)
+
+
+def test_a_comparison_is_taken_up_where_it_was_broken_off(rig: Rig) -> None:
+    unlogged(rig, "b", "DELETE FROM item WHERE id IN (3, 19999)")
+    seen: list[int] = []
+
+    def broken_off(_table: str, done: int, _expected: int) -> None:
+        seen.append(done)
+        if done > 5_000:
+            raise KeyboardInterrupt
+
+    with comparison(rig, first_rows=1_000, max_rows=1_000) as pair:
+        with pytest.raises(KeyboardInterrupt):
+            verify(pair, [f"{rig.name}.item"], progress=broken_off)
+        again: list[int] = []
+        report = verify(
+            pair,
+            [f"{rig.name}.item"],
+            resume=True,
+            carry=carry,
+            progress=lambda _table, done, _expected: again.append(done),
+        )
+
+    assert again[0] > seen[-1] > 5_000
+    assert report.tables[0].rows == (ROWS, ROWS - 2)
+    assert keys_of(report, "item") == {(3, State.ONLY_FIRST), (19999, State.ONLY_FIRST)}
+
+
+def test_what_cannot_be_compared_is_an_error_that_names_it(rig: Rig) -> None:
+    with comparison(rig) as pair:
+        with pytest.raises(TerminalError, match="unknown_table"):
+            verify(pair, [f"{rig.name}.nothing"])
+        rig.sql("b", "CREATE TABLE alone (id INT PRIMARY KEY)")
+        with pytest.raises(TerminalError, match=r"table_missing.*alone"):
+            verify(pair)
+        rig.sql("a", "CREATE TABLE alone (id INT)")
+        with pytest.raises(TerminalError, match=r"key_missing.*alone"):
+            verify(pair)
+        assert verify(pair, [f"{rig.name}.named"], carry=carry).different == 0
+
+
+def test_differences_of_a_paused_link_are_not_judged(rig: Rig) -> None:
+    unlogged(rig, "b", "DELETE FROM item WHERE id = 3")
+    Ledger(rig.database(rig.sites[1])).set_paused(rig.forth, "main", True)
+    with comparison(rig) as pair:
+        with pytest.raises(TerminalError, match="link_paused"):
+            verify(pair)
+        Ledger(rig.database(rig.sites[1])).set_paused(rig.forth, "main", False)
+        read: list[str] = []
+        report = verify(
+            pair, resume=True, carry=carry, progress=lambda table, *_: read.append(table)
+        )
+
+    assert read == []  # the tables were read before
+    assert keys_of(report, "item") == {(3, State.ONLY_FIRST)}
+
+
+def test_a_key_with_an_open_record_is_told_apart(rig: Rig) -> None:
+    rig.sql("a", "UPDATE item SET n = 1 WHERE id = 5")
+    rig.sql("b", "UPDATE item SET n = 2 WHERE id = 5")
+    rig.sync()
+    unlogged(rig, "b", "UPDATE item SET n = 3 WHERE id IN (5, 6)")
+
+    report = compared(rig)
+
+    table = next(t for t in report.tables if t.table.endswith(".item"))
+    assert dict(zip(table.keys["id"], table.keys[RECORDED], strict=True)) == {5: True, 6: False}
 
 
 @pytest.mark.mysql
