@@ -10,6 +10,7 @@ from dts_pipeline.commands.session import Session
 
 if TYPE_CHECKING:
     from dts_pipeline.stages import LinkRuntime
+    from dts_pipeline.stages.reconcile import PairRuntime
 
 
 @contextlib.contextmanager
@@ -31,3 +32,13 @@ def link_runtime(session: Session, name: str) -> Iterator[LinkRuntime]:
         yield runtime
     finally:
         runtime.close()
+
+
+@contextlib.contextmanager
+def pair_runtime(session: Session, pair: str) -> Iterator[PairRuntime]:
+    """What reconciling a pair works with: both links' runtimes, in dts.yaml's order."""
+    from dts_pipeline.stages.reconcile import PairRuntime
+
+    forth, back = (link.name for link in session.links.values() if link.pair == pair)
+    with link_runtime(session, forth) as first, link_runtime(session, back) as second:
+        yield PairRuntime(first, second)

@@ -46,7 +46,7 @@ def parse_selection(
     topics: Sequence[str] = (),
     partitions: Sequence[int] = (),
     froms: Sequence[int] = (),
-    untils: Sequence[int] = (),
+    untils: Sequence[int | None] = (),
     *,
     since: str | None = None,
     until_time: str | None = None,

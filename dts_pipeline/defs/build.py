@@ -14,6 +14,7 @@ from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
 from dts_pipeline.defs.prune import prune_job, prune_schedule
+from dts_pipeline.defs.ranged import range_jobs
 from dts_pipeline.defs.resources import Stages, resources_of
 from dts_pipeline.defs.schedules import sync_schedule
 from dts_pipeline.defs.sensors import lag_sensor
@@ -39,7 +40,12 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
     return dg.Definitions(
         assets=assets,
-        jobs=[*jobs.values(), pruning, *([settling] if pairs else [])],
+        jobs=[
+            *jobs.values(),
+            *range_jobs(config, links, pairs),
+            pruning,
+            *([settling] if pairs else []),
+        ],
         schedules=[*schedules, prune_schedule(pruning)],
         sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
         resources={**resources_of(config, stages), RUN_MEMORY: run_memory},

@@ -14,7 +14,7 @@ from dts_pipeline.core.previews import Preview
 from dts_pipeline.core.selection import Selection
 from dts_pipeline.stages.reduce import compact, drop_marked
 from dts_pipeline.stages.runtime import LinkRuntime
-from dts_pipeline.stages.selection import Progress, gather, select
+from dts_pipeline.stages.selection import Progress, counted, gather, select
 
 
 def preview(
@@ -33,11 +33,11 @@ def preview(
     selected = select(runtime, selection)
     read = gather(runtime, selected, progress)
     began = time.monotonic()
-    batch = compact(drop_marked(read))
+    batch = compact(drop_marked(counted(runtime, selected, read)))
     link = runtime.link
     if policy is not None:
         link = replace(link, policy=policy, table_policies={})
-    found = foresee(runtime.target, _request(runtime, link, selected.plan, batch), limit)
+    found = foresee(runtime.target, request_of(runtime, link, selected.plan, batch), limit)
     return Preview(
         link=link.name,
         ranges=selected.ranges,
@@ -49,8 +49,8 @@ def preview(
     )
 
 
-def _request(runtime: LinkRuntime, link: Link, plan: Plan, batch: Batch) -> ApplyRequest:
-    """As apply makes it, under a mark that is never used."""
+def request_of(runtime: LinkRuntime, link: Link, plan: Plan, batch: Batch) -> ApplyRequest:
+    """The request that apply would make of a range's batch, under a mark that is never used."""
     dialect = runtime.target.facts.dialect
     return ApplyRequest(
         link=link,

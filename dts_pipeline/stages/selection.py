@@ -22,6 +22,7 @@ from dts_pipeline.stages.runtime import LinkRuntime
 
 PIECE_EVENTS = 50_000
 PIECE_BYTES = 64 * 2**20
+EVENT_COLUMNS = list(parse_events(TopicPartition("", 0), []).columns)
 Progress = Callable[[int, int], None]
 """Told how many offsets of how many are read."""
 
@@ -124,31 +125,56 @@ def pieces(
 
 
 def gather(
-    runtime: LinkRuntime, selected: SelectedRange, progress: Progress = lambda done, of: None
+    runtime: LinkRuntime,
+    selected: SelectedRange,
+    progress: Progress = lambda done, of: None,
+    onto: Batch | None = None,
 ) -> Batch:
     """The range as one normalised batch, thinned to what decides about its keys.
 
-    Second copies are dropped and marks recognised as for a batch. Raises what `normalize` raises,
+    `onto` is what an earlier call gave of the range right before this one; it is gone on with.
+    Second copies are dropped and marks recognised as for a batch; what counters add up to is left
+    to `counted`, and their tables' events are all kept. Raises what `normalize` raises,
     and TerminalError `range_too_large` past `batch.max_transaction_bytes`.
     """
     began = time.monotonic()
-    batch = _begin(selected)
-    counts: dict[str, int] = {"events": 0, "duplicates": 0, "marked": 0}
+    plain = replace(runtime, link=replace(runtime.link, counters={}))
+    batch = onto or _begin(selected)
+    counts = {"events": 0, "duplicates": 0, "marked": 0, **batch.counts}
     applied = GtidSet.parse(batch.before.applied_gtids)
-    columns = list(batch.frame.columns)
     for piece in pieces(runtime, selected.ranges):
         kept = batch.frame
-        events = pd.concat([kept[columns], piece.events], ignore_index=True)
-        read = normalize(runtime, selected.plan, replace(batch, frame=events, counts={}))
+        events = pd.concat([kept[EVENT_COLUMNS], piece.events], ignore_index=True)
+        read = normalize(plain, selected.plan, replace(batch, frame=events, counts={}))
         counts["events"] += len(piece.events)
         counts["duplicates"] += read.counts["duplicates"]
         counts["marked"] += read.counts["marked"] - int(kept["marked"].sum())
         applied.add(piece.events["gtid"].dropna().unique())
         before = replace(batch.before, applied_gtids=str(applied))
-        batch = replace(batch, frame=thin(read.frame), before=before)
+        batch = replace(batch, frame=_thinned(runtime, read.frame), before=before)
         _refuse_too_large(runtime, batch.frame)
         progress(selected.ranges.size - piece.rest.size, selected.ranges.size)
-    return replace(batch, counts=counts, seconds={"pull": time.monotonic() - began})
+    start = batch.ranges.start() if onto else selected.ranges.start()
+    ranges = OffsetRanges.between(start, selected.ranges.until())
+    seconds = {"pull": time.monotonic() - began}
+    return replace(batch, ranges=ranges, counts=counts, seconds=seconds)
+
+
+def counted(runtime: LinkRuntime, selected: SelectedRange, batch: Batch) -> Batch:
+    """What `gather` gave, with the events of counters set apart as for a batch (rule R5)."""
+    if not runtime.link.counters:
+        return batch
+    again = replace(batch, frame=batch.frame[EVENT_COLUMNS])
+    return replace(normalize(runtime, selected.plan, again), counts=batch.counts)
+
+
+def _thinned(runtime: LinkRuntime, events: pd.DataFrame) -> pd.DataFrame:
+    """Every change of a counter counts, so nothing of their tables is let go of."""
+    whole = events["table"].isin(list(runtime.link.counters))
+    if not whole.any():
+        return thin(events)
+    kept = pd.concat([thin(events[~whole]), events[whole]]).sort_values("ordinal")
+    return kept.reset_index(drop=True)
 
 
 def _begin(selected: SelectedRange) -> Batch:

@@ -32,7 +32,11 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
     repository = definitions.get_repository_def()
     assert sorted(repository.job_names) == [
         "__ASSET_JOB",
+        "preview_a_to_b",
+        "preview_b_to_a",
         "prune_runs",
+        "replay_a_to_b",
+        "replay_b_to_a",
         "settle",
         "sync_a_to_b",
         "sync_b_to_a",
