@@ -11,6 +11,7 @@ import dagster as dg
 from dts_pipeline.config import Config
 from dts_pipeline.core.links import Link
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
+from dts_pipeline.defs.comparing import comparing_parts
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
 from dts_pipeline.defs.prune import prune_job, prune_schedule
@@ -31,7 +32,8 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     jobs = {link.name: sync_job(link) for link in links}
     pairs = pairs_of(links)
     settling = settle_job(pairs)
-    pruning = prune_job(links)
+    comparing = comparing_parts(links)
+    pruning = prune_job(links, [settling.name, *(job.name for job in comparing.jobs)])
     cron, seconds = config.schedule.cron, config.schedule.lag_sensor_seconds
     with _cron_line("schedule.cron", cron):
         schedules = [sync_schedule(link, jobs[link.name], cron) for link in links]
@@ -40,13 +42,15 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
     return dg.Definitions(
         assets=assets,
+        asset_checks=comparing.checks,
         jobs=[
             *jobs.values(),
             *range_jobs(config, links, pairs),
             pruning,
             *([settling] if pairs else []),
+            *comparing.jobs,
         ],
-        schedules=[*schedules, prune_schedule(pruning)],
+        schedules=[*schedules, *comparing.schedules, prune_schedule(pruning)],
         sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
         resources={**resources_of(config, stages), RUN_MEMORY: run_memory},
         executor=dg.in_process_executor,

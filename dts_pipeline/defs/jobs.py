@@ -5,14 +5,20 @@ from __future__ import annotations
 import dagster as dg
 
 from dts_pipeline.core.links import Link
+from dts_pipeline.defs.comparing import TOUCHED_KEYS
 from dts_pipeline.defs.keys import LANE_TAG, checkpoint_key, job_name, lane_of
 
 
 def sync_job(link: Link) -> dg.UnresolvedAssetJobDefinition:
-    """Carries what Kafka holds past the checkpoint, as many batches as fit into `max_seconds`."""
+    """Carries what Kafka holds past the checkpoint, as many batches as fit into `max_seconds`.
+
+    Without the check of what was carried: it waits for runs of this lane.
+    """
+    key = checkpoint_key(link.name)
+    touched = dg.AssetSelection.checks(dg.AssetCheckKey(key, TOUCHED_KEYS))
     return dg.define_asset_job(
         job_name(link.name),
-        selection=dg.AssetSelection.assets(checkpoint_key(link.name)),
+        selection=dg.AssetSelection.assets(key) - touched,
         description=f"Carries the changes of {link.source} to {link.target}.",
         tags={LANE_TAG: lane_of(link)},
         executor_def=dg.in_process_executor,

@@ -41,15 +41,16 @@ def prune(
     return gone
 
 
-def prune_filters(links: Iterable[Link]) -> list[dg.RunsFilter]:
-    """The finished runs of each lane, and those of the pruning itself."""
+def prune_filters(links: Iterable[Link], jobs: Iterable[str] = ()) -> list[dg.RunsFilter]:
+    """The finished runs of each lane, of the `jobs` named, and those of the pruning itself."""
     lanes = [dg.RunsFilter(tags={LANE_TAG: lane_of(link)}, statuses=_FINISHED) for link in links]
-    return [*lanes, dg.RunsFilter(job_name=PRUNE_JOB, statuses=_FINISHED)]
+    names = [*jobs, PRUNE_JOB]
+    return [*lanes, *(dg.RunsFilter(job_name=name, statuses=_FINISHED) for name in names)]
 
 
-def prune_job(links: Sequence[Link]) -> dg.JobDefinition:
-    """`prune_runs`: what `prune` does for all lanes."""
-    filters = prune_filters(links)
+def prune_job(links: Sequence[Link], jobs: Sequence[str] = ()) -> dg.JobDefinition:
+    """`prune_runs`: what `prune` does for all lanes and for the other jobs named."""
+    filters = prune_filters(links, jobs)
 
     @dg.op(name="prune_old_runs")
     def prune_old_runs(context) -> None:  # type: ignore[no-untyped-def]

@@ -32,16 +32,22 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
     repository = definitions.get_repository_def()
     assert sorted(repository.job_names) == [
         "__ASSET_JOB",
+        "check_a_to_b",
+        "check_b_to_a",
         "preview_a_to_b",
         "preview_b_to_a",
         "prune_runs",
+        "repair",
         "replay_a_to_b",
         "replay_b_to_a",
         "settle",
         "sync_a_to_b",
         "sync_b_to_a",
+        "verify",
     ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
+        "check_a_to_b_schedule",
+        "check_b_to_a_schedule",
         "prune_runs_schedule",
         "settle_schedule",
         "sync_a_to_b_schedule",
@@ -51,6 +57,18 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
         "sync_a_to_b_lag_sensor",
         "sync_b_to_a_lag_sensor",
     ]
+
+
+def test_the_check_of_touched_keys_is_no_step_of_a_link_s_runs(definitions: dg.Definitions) -> None:
+    steps = [
+        str(handle)
+        for job in ("sync_a_to_b", "check_a_to_b")
+        for handle in definitions.resolve_job_def(job).graph.iterate_node_handles()
+    ]
+    assert [step for step in steps if "touched" in step] == [
+        "checkpoint__a_to_b_touched_keys_equal"
+    ]
+    assert steps.count("checkpoint__a_to_b") == 1
 
 
 def test_names_of_the_steps(definitions: dg.Definitions) -> None:
