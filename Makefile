@@ -14,7 +14,8 @@ SAMPLE ?=
 NOT_MYSQL := $(if $(filter-out 0,$(SAMPLE)), and not mysql)
 FLAVOURS := $(if $(NOT_MYSQL),,$(SERVERS)mixed)
 
-.PHONY: help setup demo test test-faults test-guards test-mysql test-matrix lint format types clean
+.PHONY: help setup demo test test-faults test-guards test-mysql test-matrix test-convergence
+.PHONY: lint format types clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -34,7 +35,7 @@ demo: $(VENV) ## two servers that become equal, with Dagster; until Ctrl-C. CHEC
 	@$(BIN)/python deploy/demo --flavour $(FLAVOUR) $(if $(filter-out 0,$(CHECK)),--check)
 
 test: setup ## unit tests, and integration on MariaDB
-	$(BIN)/pytest -m 'not mysql and not matrix and not guards and not faults' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not mysql and not matrix and not guards and not faults and not convergence' $(PYTEST_ARGS)
 
 test-faults: setup $(FLAVOURS) ## killed runs, lost connections, two runs at once. SAMPLE=1: MariaDB only
 	$(BIN)/pytest -m 'faults$(NOT_MYSQL)' $(PYTEST_ARGS)
@@ -43,10 +44,13 @@ test-guards: setup $(FLAVOURS) ## bad input and preflight. SAMPLE=1: MariaDB onl
 	$(BIN)/pytest -m 'guards$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 test-mysql: setup $(SERVERS)mixed ## integration on MySQL
-	$(BIN)/pytest -m 'mysql and not matrix and not guards and not faults' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'mysql and not matrix and not guards and not faults and not convergence' $(PYTEST_ARGS)
 
 test-matrix: setup $(SERVERS)mixed ## every flavour with every mark; long
 	$(BIN)/pytest -m matrix $(PYTEST_ARGS)
+
+test-convergence: setup $(FLAVOURS) ## both sites end equal, in a model and on servers; SAMPLE=1: minutes
+	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'convergence$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 lint: $(VENV) ## ruff: rules and format
 	$(BIN)/ruff check .
