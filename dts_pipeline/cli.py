@@ -361,5 +361,24 @@ def repair(
     )
 
 
+@main.command(context_settings={"ignore_unknown_options": True})  # a key can be -1
+@click.argument("table")
+@click.argument("key")
+@click.option("--since", help="Only what came to Kafka from this time (ISO, UTC) on.")
+@click.option("--limit", default=100, show_default=True, help="How many events, the newest.")
+@_command
+def trace(
+    session: Session, output: Output, table: str, key: str, since: str | None, limit: int
+) -> int:
+    """Show what touched the row KEY of TABLE, through every link.
+
+    KEY is a JSON object of the primary key's columns, or the bare value of a single one. Status 1
+    if Kafka no longer holds a part.
+    """
+    from dts_pipeline.commands import trace as command
+
+    return command.trace(session, output, table, key, since=since, limit=limit)
+
+
 if __name__ == "__main__":
     main()

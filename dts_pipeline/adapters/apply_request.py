@@ -16,7 +16,8 @@ from dts_pipeline.core.schema import Table
 class ApplyRequest:
     """One batch on its way; tables by `schema.table`, as they are at each site.
 
-    `compare_json` says that the two sites store JSON differently.
+    `run_id` is Dagster's, if one is under way. `compare_json` says that the two sites store JSON
+    differently.
     """
 
     link: Link
@@ -26,6 +27,7 @@ class ApplyRequest:
     mark: Mark
     modes: ValueModes
     compare_json: bool
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ class BatchWriter:
                 request.batch.before.offsets_json(),
                 after.offsets_json(),
                 request.mark.gtid if request.mark.kind is MarkKind.ORIGIN else "comment",
-                json.dumps({**request.batch.counts, "tables": counts}),
+                json.dumps({**request.batch.counts, "tables": counts, "run": request.run_id}),
             ),
         )
 

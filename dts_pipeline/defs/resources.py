@@ -134,6 +134,7 @@ def _runtime_resource(
             target=sites[target].database(link.target),
             kafka=dict(context.resources.kafka.properties),
             connect_url=connect_url,
+            run_id=context.run.run_id if context.run else "",
         )
         try:
             yield made

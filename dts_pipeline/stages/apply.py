@@ -29,6 +29,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         source_tables={table.full_name: table for table in plan.source_tables.values()},
         mark=mark,
         modes=plan.modes,
+        run_id=runtime.run_id,
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
     )
     result = runtime.writer.apply(request)

@@ -20,7 +20,8 @@ class LinkRuntime:
     """One link's settings and its connections, opened when first used; `close` ends them.
 
     `kafka` holds librdkafka properties, secrets filled in; `connect_url` Kafka Connect's REST
-    address, where the connector's state and settings are asked.
+    address, where the connector's state and settings are asked. `run_id` names Dagster's run in the
+    ledger; empty outside of one.
     """
 
     link: Link
@@ -29,6 +30,7 @@ class LinkRuntime:
     target: Database
     kafka: Mapping[str, str]
     connect_url: str | None = None
+    run_id: str = ""
 
     @cached_property
     def reader(self) -> KafkaReader:
