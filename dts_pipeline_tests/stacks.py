@@ -66,9 +66,10 @@ class Stack:
         )
 
     def command(self, *words: str) -> str:
-        """Runs `stack WORDS --dir …`, such as `stop site_a`."""
+        """Runs `stack WORDS` with this stack's --dir, such as `stop site_a`."""
+        verb, *rest = words
         done = subprocess.run(
-            [sys.executable, str(STACK), *words, "--dir", str(self.directory)],
+            [sys.executable, str(STACK), verb, "--dir", str(self.directory), *rest],
             check=True,
             capture_output=True,
             text=True,

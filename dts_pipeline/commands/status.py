@@ -16,6 +16,7 @@ from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output, error_block
+from dts_pipeline.commands.runtimes import link_runtime
 from dts_pipeline.commands.session import Session
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import Link
@@ -29,7 +30,7 @@ class LinkStatus:
     """One link; what could not be asked is None, and `problems` says why.
 
     `state` is unknown, never_ran, paused or running. `behind` counts the row events in Kafka past
-    the checkpoint, `lag_seconds` the age of the newest applied commit while there are some (None
+    the checkpoint, `lag_seconds`: what was committed at the source longer ago is applied (None
     if nothing was applied yet). `open_conflicts` is by table, then kind.
     """
 
@@ -132,11 +133,20 @@ class _Board:
         highs = {tp: high for tp, (_, high) in self.admin.offsets(list(known)).items()}
         entry.behind = sum(max(0, highs[tp] - at.next_offset) for tp, at in known.items())
         entry.behind += sum(self.admin.end_offset(topic) for topic in new)
+        lag = self._ask(link.source, lambda: self._lag(link, checkpoint))
         newest = max((at.ts_ms for at in known.values()), default=0)
-        if not entry.behind:
+        if lag is not None:
+            entry.lag_seconds = round(lag, 1)
+        elif not entry.behind:
             entry.lag_seconds = 0.0
         elif newest:
             entry.lag_seconds = round(max(0.0, time.time() - newest / 1000), 1)
+
+    def _lag(self, link: Link, checkpoint: Checkpoint) -> float | None:
+        from dts_pipeline.stages.lag import lag_seconds
+
+        with link_runtime(self.session, link.name) as runtime:
+            return lag_seconds(runtime, checkpoint)
 
     def _new_topics(self, link: Link, known: set[str]) -> list[str]:
         """Topics of carried tables that no run has taken into the checkpoint yet."""

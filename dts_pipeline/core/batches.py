@@ -135,8 +135,8 @@ class Applied:
 class RunSummary:
     """What a run did and where its lane stands now, for the checkpoint asset and the terminal.
 
-    `behind` counts the offsets that Kafka holds past the checkpoint, `lag_seconds` the age of the
-    newest applied commit while something is behind (0 when nothing is).
+    `behind` counts the offsets that Kafka holds past the checkpoint. `lag_seconds`: everything
+    that was committed at the source longer ago is applied (`stages.lag`).
     """
 
     link: str

@@ -34,9 +34,14 @@ class Kind(StrEnum):
     DELETE_UPDATE = "delete_update"  # deleted at the source, changed at the target
     COUNTER = "counter"  # a counter that cannot be added to, or a version that went back
     UNIQUE = "unique"  # a unique value of the source's row belongs to another key at the target
+    QUARANTINED = "quarantined"  # the key waits in `dts.quarantine`; never settled by itself
     UNIQUE_HOLDER = "unique_holder"  # that other key, whose row was deleted for it
     REPLAY = "replay"  # a replay wrote the row, over what was there
     REPAIR = "repair"  # a repair wrote the row, over what was there
+
+
+RECORDED = "recorded/"
+"""The beginning of a count's name: how many keys a batch recorded, then `KIND/DECISION`."""
 
 
 class Winner(StrEnum):

@@ -28,13 +28,13 @@ def lineage_specs(links: Iterable[Link]) -> list[dg.AssetSpec]:
     return list(specs.values())
 
 
-def checkpoint_asset(link: Link) -> dg.AssetsDefinition:
+def checkpoint_asset(link: Link, lag_warn_seconds: float) -> dg.AssetsDefinition:
     """The graph asset whose materialization is a run of the link."""
     topic_keys = list(dict.fromkeys(topic_key(link, pattern) for pattern in link.tables))
     topics = {f"topics_{i}": key for i, key in enumerate(topic_keys)}
     key = checkpoint_key(link.name)
-    checks = check_specs(link.name)
-    ops = OpFactory(link, list(topics))
+    checks = check_specs(link.name, lag_warn_seconds)
+    ops = OpFactory(link, list(topics), lag_warn_seconds)
 
     @dg.graph_asset(
         key=key,

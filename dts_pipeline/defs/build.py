@@ -34,12 +34,13 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     settling = settle_job(pairs)
     comparing = comparing_parts(links)
     pruning = prune_job(links, [settling.name, *(job.name for job in comparing.jobs)])
+    warn = config.schedule.lag_warn_seconds
     cron, seconds = config.schedule.cron, config.schedule.lag_sensor_seconds
     with _cron_line("schedule.cron", cron):
         schedules = [sync_schedule(link, jobs[link.name], cron) for link in links]
     with _cron_line("schedule.settle_cron", config.schedule.settle_cron):
         schedules += [settle_schedule(settling, config.schedule.settle_cron)] if pairs else []
-    assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link) for link in links)]
+    assets: list[Any] = [*lineage_specs(links), *(checkpoint_asset(link, warn) for link in links)]
     return dg.Definitions(
         assets=assets,
         asset_checks=comparing.checks,

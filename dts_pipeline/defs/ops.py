@@ -40,6 +40,7 @@ class OpFactory:
 
     link: Link
     topics: Sequence[str] = ()
+    lag_warn_seconds: float = 300.0
 
     def tools(self, context: dg.OpExecutionContext) -> Tools:
         """The stages, the link's runtime and the run's memory."""
@@ -163,7 +164,7 @@ class OpFactory:
             out={
                 "checkpoint": dg.Out(io_manager_key=RUN_MEMORY),
                 "open_conflicts": dg.Out(dg.Nothing),
-                "caught_up": dg.Out(dg.Nothing),
+                "lag": dg.Out(dg.Nothing),
             },
         )
         def record(context: dg.OpExecutionContext, plan: Any, applied: Any) -> Iterator[Any]:
@@ -175,6 +176,6 @@ class OpFactory:
             context.instance.add_run_tags(context.run_id, {BATCHES_TAG: str(summary.batches)})
             yield dg.Output(summary, output_name="checkpoint", metadata=metadata)
             yield from table_materializations(link, summary)
-            yield from check_results(link.name, summary)
+            yield from check_results(link.name, summary, self.lag_warn_seconds)
 
         return record

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dts_pipeline.core.conflicts import RECORDED
 from dts_pipeline.core.links import Link
 from dts_pipeline.defs.keys import checkpoint_key, pattern_of, target_key
 
@@ -28,17 +29,19 @@ COUNTS = (
     "same",
     "conflicts",
     "superseded",
+    "unique",
+    "quarantined",
     "open_conflicts",
 )
-LAG_WARN_SECONDS = 300.0
-"""A link that is behind warns once its newest applied commit is older than this."""
 OPEN_CONFLICTS = "open_conflicts"
-CAUGHT_UP = "caught_up"
+LAG = "lag"
 
 
 def metadata_of(summary: RunSummary) -> dict[str, Any]:
     """The checkpoint asset's metadata; every count of `COUNTS` is there, if only as 0."""
-    counts = dict.fromkeys(COUNTS, 0) | {name: int(n) for name, n in summary.counts.items()}
+    counts = dict.fromkeys(COUNTS, 0) | {
+        name: int(n) for name, n in summary.counts.items() if not name.startswith(RECORDED)
+    }
     checkpoint = summary.checkpoint
     return {
         "batch": checkpoint.batch,
@@ -50,6 +53,7 @@ def metadata_of(summary: RunSummary) -> dict[str, Any]:
         "lag_seconds": float(summary.lag_seconds),
         "waiting_for": summary.waiting or "nothing",
         "offsets": _offsets(summary),
+        "recorded": _recorded(summary),
         **counts,
         **{f"seconds/{stage}": round(s, 3) for stage, s in summary.seconds.items()},
     }
@@ -75,7 +79,7 @@ def table_materializations(link: Link, summary: RunSummary) -> Iterator[dg.Asset
         )
 
 
-def check_specs(link: str) -> list[dg.AssetCheckSpec]:
+def check_specs(link: str, lag_warn_seconds: float) -> list[dg.AssetCheckSpec]:
     """The checks that `check_results` answers; none stops a run."""
     key = checkpoint_key(link)
     return [
@@ -83,14 +87,17 @@ def check_specs(link: str) -> list[dg.AssetCheckSpec]:
             OPEN_CONFLICTS, asset=key, description="No conflict of this link waits to be settled."
         ),
         dg.AssetCheckSpec(
-            CAUGHT_UP,
+            LAG,
             asset=key,
-            description=f"Nothing is left in Kafka, or less than {LAG_WARN_SECONDS:.0f} s of it.",
+            description="What was committed at the source more than "
+            f"{lag_warn_seconds:.0f} s ago is applied, by watermark.",
         ),
     ]
 
 
-def check_results(link: str, summary: RunSummary) -> Iterator[dg.AssetCheckResult]:
+def check_results(
+    link: str, summary: RunSummary, lag_warn_seconds: float
+) -> Iterator[dg.AssetCheckResult]:
     """Open conflicts and lag, as warnings."""
     key = checkpoint_key(link)
     open_conflicts = int(summary.counts.get("open_conflicts", 0))
@@ -103,8 +110,8 @@ def check_results(link: str, summary: RunSummary) -> Iterator[dg.AssetCheckResul
     )
     yield dg.AssetCheckResult(
         asset_key=key,
-        check_name=CAUGHT_UP,
-        passed=summary.caught_up or summary.lag_seconds <= LAG_WARN_SECONDS,
+        check_name=LAG,
+        passed=summary.lag_seconds <= lag_warn_seconds,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "behind_offsets": summary.behind,
@@ -142,6 +149,20 @@ def _offsets(summary: RunSummary) -> dg.TableMetadataValue:
             dg.TableColumn("applied_up_to"),
         ]
     )
+    return dg.MetadataValue.table(records, schema)
+
+
+def _recorded(summary: RunSummary) -> dg.TableMetadataValue:
+    """A row a table, kind and decision: how many keys this run recorded in `dts.conflict`."""
+    records = [
+        dg.TableRecord({"table": table, "kind": kind, "decision": decision, "keys": int(count)})
+        for table, counts in sorted(summary.tables.items())
+        for name, count in sorted(counts.items())
+        if name.startswith(RECORDED)
+        for kind, decision in [name.removeprefix(RECORDED).split("/")]
+    ]
+    columns = [dg.TableColumn(name) for name in ("table", "kind", "decision")]
+    schema = dg.TableSchema([*columns, dg.TableColumn("keys", "int")])
     return dg.MetadataValue.table(records, schema)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dts_pipeline.core.batches import Applied, Checkpoint, Plan, RunSummary
+from dts_pipeline.stages.lag import lag_seconds
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -35,7 +36,7 @@ def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> R
         tables={table: dict(c) for table, c in tables.items()},
         seconds=dict(seconds),
         behind=left,
-        lag_seconds=_lag(checkpoint) if left else 0.0,
+        lag_seconds=_lag(runtime, checkpoint, left),
         caught_up=not left,
         waiting=next((b.waiting for b in reversed(applied) if b.waiting), None),
     )
@@ -50,6 +51,12 @@ def _behind(checkpoint: Checkpoint, plan: Plan) -> int:
     )
 
 
-def _lag(checkpoint: Checkpoint) -> float:
+def _lag(runtime: LinkRuntime, checkpoint: Checkpoint, left: int) -> float:
+    """By watermark; without one the age of the newest applied commit while something is left."""
+    by_watermark = lag_seconds(runtime, checkpoint)
+    if by_watermark is not None:
+        return by_watermark
+    if not left:
+        return 0.0
     newest = max((p.ts_ms for p in checkpoint.partitions.values()), default=0)
     return max(0.0, time.time() - newest / 1000) if newest else 0.0

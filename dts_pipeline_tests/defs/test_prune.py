@@ -79,7 +79,7 @@ def test_nothing_of_a_pruned_run_is_left(instance: dg.DagsterInstance, tmp_path:
     assert not [name for name in left if first in name]
     assert [name for name in left if second in name]
     checks = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(checkpoint_key("a_to_b"), "caught_up"), limit=10
+        dg.AssetCheckKey(checkpoint_key("a_to_b"), "lag"), limit=10
     )
     assert [check.run_id for check in checks] == [second]
 

@@ -98,7 +98,8 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
     offsets = metadata["offsets"]
     assert isinstance(offsets, dg.TableMetadataValue)
     assert offsets.records[0].data["next_offset"] == 5
-    plain = {name: metadata[name].value for name in metadata if name != "offsets"}
+    tables = ("offsets", "recorded")
+    plain = {name: metadata[name].value for name in metadata if name not in tables}
     assert plain == {
         "batch": 2,
         "batches_this_run": 2,
@@ -118,10 +119,35 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
         "same": 0,
         "conflicts": 0,
         "superseded": 0,
+        "unique": 0,
+        "quarantined": 0,
         "open_conflicts": 0,
         "seconds/pull": 0.25,
         "seconds/apply": 0.5,
     }
+
+
+def test_records_are_counted_by_table_kind_and_decision() -> None:
+    counts = {"updated": 3, "recorded/update_update/source": 2, "recorded/same/none": 1}
+    summary = RunSummary(
+        "a_to_b",
+        Checkpoint("a_to_b", "main", 1, 1, {}),
+        1,
+        {"updated": 3, "recorded/update_update/source": 2, "recorded/same/none": 1},
+        {"shop.orders": counts, "shop.items": {"updated": 1}},
+        {},
+        0,
+        0.0,
+        True,
+    )
+    metadata = metadata_of(summary)
+    recorded = metadata["recorded"]
+    assert isinstance(recorded, dg.TableMetadataValue)
+    assert [dict(record.data) for record in recorded.records] == [
+        {"table": "shop.orders", "kind": "same", "decision": "none", "keys": 1},
+        {"table": "shop.orders", "kind": "update_update", "decision": "source", "keys": 2},
+    ]
+    assert not any(name.startswith("recorded/") for name in metadata)
 
 
 def test_written_tables_are_materialized_with_their_counts(
@@ -135,9 +161,9 @@ def test_written_tables_are_materialized_with_their_counts(
 @pytest.mark.parametrize(
     ("open_conflicts", "behind", "lag", "passed"),
     [
-        (0, 0, 0.0, {"open_conflicts": True, "caught_up": True}),
-        (2, 9, 10.0, {"open_conflicts": False, "caught_up": True}),
-        (0, 9, 301.0, {"open_conflicts": True, "caught_up": False}),
+        (0, 0, 0.0, {"open_conflicts": True, "lag": True}),
+        (2, 9, 10.0, {"open_conflicts": False, "lag": True}),
+        (0, 9, 301.0, {"open_conflicts": True, "lag": False}),
     ],
 )
 def test_checks_warn_of_open_conflicts_and_lag(
