@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +14,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.commands import exits
 from dts_pipeline.core.verification import RECORDED, State, VerifyReport
+from dts_pipeline.defs.build import build_definitions
+from dts_pipeline.defs.comparing import TOUCHED_KEYS
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Patience
 from dts_pipeline.stages.carry import carry
@@ -27,6 +32,7 @@ from dts_pipeline.stages.verify import Comparison, verify
 from dts_pipeline_tests.conftest import MakeRig
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack
+from dts_pipeline_tests.test_cli import Dts
 
 pytestmark = pytest.mark.servers
 
@@ -120,6 +126,18 @@ def syncing(rig: Rig) -> Iterator[None]:
             yield
         finally:
             ended.set()
+
+
+@contextmanager
+def environment(given: Mapping[str, str]) -> Iterator[None]:
+    """These variables, for Dagster's resources to read."""
+    before = dict(os.environ)
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
@@ -338,3 +356,65 @@ def test_other_servers(flavour: str, request: pytest.FixtureRequest, tmp_path: P
     assert keys_of(report, "words") == expected
     not_compared = [left.column for table in report.tables for left in table.not_compared]
     assert not_compared == (["doc"] if flavour == "mixed" else [])
+
+
+def ran(rig: Rig, job: str, config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    """A job as Dagster runs it, with the secrets in its environment."""
+    ops = {"ops": config} if config else {}
+    definitions = build_definitions(rig.config)
+    with dg.DagsterInstance.ephemeral() as instance, environment(rig.stack.env):
+        return definitions.resolve_job_def(job).execute_in_process(
+            run_config={**ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            raise_on_error=False,
+        )
+
+
+def test_the_jobs_tell_counts_and_no_keys(rig: Rig) -> None:
+    unlogged(rig, "b", "UPDATE item SET name = 'secret name' WHERE id = 12321")
+    rig.sql("a", "UPDATE item SET n = 1 WHERE id = 12321")
+    rig.sync()
+    unlogged(rig, "b", "UPDATE item SET name = 'another' WHERE id = 12321")
+    with syncing(rig):
+        compared_run = ran(rig, "verify", {"compare_sites": {"config": {"pair": "pair"}}})
+        checked = ran(rig, f"check_{rig.forth}")
+        chosen = {"pair": "pair", "winner": rig.sites[0], "execute": True}
+        repaired = ran(rig, "repair", {"repair_sites": {"config": chosen}})
+        again = ran(rig, "verify")
+
+    assert not compared_run.success
+    assert (repaired.success, again.success) == (True, True)
+    [evaluation] = checked.get_asset_check_evaluations()
+    assert evaluation.check_name == TOUCHED_KEYS
+    assert evaluation.severity is dg.AssetCheckSeverity.WARN
+    assert evaluation.metadata["keys"].value >= 1
+    told = "".join(
+        str(event) for run in (compared_run, checked, repaired, again) for event in run.all_events
+    )
+    assert "sites_differ" in told
+    assert f"{rig.name}.item" in told
+    assert "12321" not in told
+    assert "another" not in told
+
+
+def test_the_commands(rig: Rig) -> None:
+    unlogged(rig, "b", "DELETE FROM item WHERE id = 12321")
+    dts = Dts(rig.path, rig.stack.env)
+
+    found = dts.json("verify", "pair", "--carry", status=exits.FOUND)["comparisons"][0]
+    shown = dts("verify", rig.forth, "--carry", "--table", f"{rig.name}.item").output
+    refused = dts.error("repair", "pair")
+    planned = dts.json("repair", "pair", "--winner", rig.sites[0], "--carry", status=exits.FOUND)
+    assert rig.rows("b", "SELECT COUNT(*) FROM item WHERE id = 12321") == [(0,)]
+    done = dts.json("repair", "pair", "--winner", rig.sites[0], "--carry", "--execute")
+    clean = dts.json("verify", "--carry")["comparisons"][0]
+
+    item = next(table for table in found["tables"] if table["table"].endswith(".item"))
+    state = f"only at {rig.sites[0]}"
+    assert item["keys"] == [{"key": '{"id":12321}', "state": state, "recorded": False}]
+    assert '{"id":12321}' in shown
+    assert refused["code"] == "winner_invalid"
+    assert (planned["executed"], done["executed"]) == (False, True)
+    assert done["written"][f"{rig.name}.item"]["written"] == 1
+    assert (clean["different"], clean["moving"]) == (0, 0)
+    assert dts.error("verify", "nobody")["code"] == "unknown_link"
