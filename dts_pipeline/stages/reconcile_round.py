@@ -307,11 +307,15 @@ class Held:
     def _finish(self, works: Sequence[_Work], result: RoundResult) -> None:
         closing: dict[str, list[OpenRecord]] = {self.first.database.site: []}
         closing[self.second.database.site] = []
-        wrote = {self.first.database.site: False, self.second.database.site: False}
-        for work in works:
-            outcomes = work.round.outcomes(self._touched_mask(work))
+        decided = [work.round.outcomes(self._touched_mask(work)) for work in works]
+        written, other = self._sides(decided)
+        wrote = False
+        for work, outcomes in zip(works, decided, strict=True):
             counts = result.counts.setdefault(work.keys.name, Counter())
-            again = self._write(work, outcomes, counts, wrote)
+            due = outcomes == (Outcome.FIRST if written is self.second else Outcome.SECOND)
+            if due.any():
+                wrote = True
+                self._write(written, work, due, counts)
             left = []
             for place, ordinal in enumerate(work.ordinals):
                 outcome = outcomes[place]
@@ -323,15 +327,14 @@ class Held:
                     counts["undecided"] += 1
                 else:
                     left.append(ordinal)
-            counts["written"] -= len(again)
             if left:
                 result.left.append(self._kept(work, left))
-        for site in (self.first, self.second):
+        for site in (written, other):
             records = closing[site.database.site]
             closed = close_records(site.cursor, records) if records else 0
             if closed:
                 self._count_closed(result, records, closed)
-            if closed or wrote[site.database.site]:
+            if closed or (wrote and site is written):
                 site.commit()
 
     @staticmethod
@@ -355,28 +358,29 @@ class Held:
         records = {n: self._records_of(work, o) for n, o in enumerate(ordinals)}
         return TableKeys(kept.name, kept.keys, {n: r for n, r in records.items() if r})
 
-    def _write(
-        self, work: _Work, outcomes: Any, counts: Counter[str], wrote: dict[str, bool]
-    ) -> set[int]:
-        """Writes the winners' rows at the losers; the ordinals whose row is another by now."""
-        changed: set[int] = set()
-        sides = (
-            (self.second, work.second, Outcome.FIRST, work.second_rows, work.first_rows),
-            (self.first, work.first, Outcome.SECOND, work.first_rows, work.second_rows),
-        )
+    def _sides(self, decided: Sequence[Any]) -> tuple[ReconcileSite, ReconcileSite]:
+        """The site that this round writes at, which commits first, and the other one.
+
+        A round writes at one site only. The link that reads that site's log is held at the other
+        one until the write is visible; if it were let go earlier, it could carry a user's changes
+        from before the write, and the write would undo what both users had agreed on.
+        """
+        at_second = sum(int((outcomes == Outcome.FIRST).sum()) for outcomes in decided)
+        at_first = sum(int((outcomes == Outcome.SECOND).sum()) for outcomes in decided)
+        sides = (self.second, self.first)
+        return sides if at_second >= at_first else (sides[1], sides[0])
+
+    def _write(self, site: ReconcileSite, work: _Work, due: Any, counts: Counter[str]) -> None:
+        """Writes the winners' rows at this site, but where a row is another one by now."""
+        statements, found, wanted = work.second, work.second_rows, work.first_rows
+        if site is self.first:
+            statements, found, wanted = work.first, work.first_rows, work.second_rows
         ordinals = np.array(work.ordinals, dtype=np.int64)
-        for site, statements, outcome, found, wanted in sides:
-            due = set(ordinals[outcomes == outcome].tolist())
-            if not due:
-                continue
-            others = [o for o in ordinals.tolist() if o not in due]
-            failed = site.write(statements, others) & due
-            changed |= failed
-            counts["written"] += len(due)
-            wrote[site.database.site] = True
-            if self.how.reason is not None:
-                self._record(site, work, sorted(due - failed), found, wanted)
-        return changed
+        failed = site.write(statements, ordinals[~due].tolist())
+        done = [o for o in ordinals[due].tolist() if o not in failed]
+        counts["written"] += len(done)
+        if self.how.reason is not None:
+            self._record(site, work, done, found, wanted)
 
     def _record(
         self,
