@@ -122,14 +122,15 @@ class HashReader:
         same[[ordinal for (ordinal,) in self._repeated(look)]] = True
         return same
 
-    def expected_rows(self) -> int:
-        """About how many rows the table has, as the server estimates; for progress only."""
+    def estimate(self) -> tuple[int, int]:
+        """About how many rows the table has and how many bytes a row, as the server believes."""
         found = self._read(
-            "SELECT table_rows FROM information_schema.tables "
+            "SELECT table_rows, avg_row_length FROM information_schema.tables "
             "WHERE table_schema = %s AND table_name = %s",
             (self.table.schema, self.table.name),
         )
-        return int(found[0][0] or 0) if found else 0
+        rows, row_bytes = found[0] if found else (0, 0)
+        return int(rows or 0), int(row_bytes or 0)
 
     @property
     def columns(self) -> list[str]:

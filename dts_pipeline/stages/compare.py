@@ -33,12 +33,15 @@ _Answer = TypeVar("_Answer")
 class Limits:
     """How much is read at once: seconds and rows of a chunk, and the rows compared one by one.
 
+    The first chunk has no seconds to go by: it is bounded by rows and by estimated bytes.
+
     `keys` bounds how many keys of a table are kept.
     """
 
     chunk_seconds: float = 1.0
     first_rows: int = 10_000
-    min_rows: int = 500
+    first_bytes: int = 64 * 2**20
+    min_rows: int = 50
     max_rows: int = 500_000
     leaf_rows: int = 500
     keys: int = 100_000
@@ -57,7 +60,9 @@ class TableComparison:
         self, progress: TableProgress, keep: Callable[[TableProgress, int], None]
     ) -> TableProgress:
         """Reads from `progress` on to the end; `keep` is told after each chunk, with its rows."""
-        size = self.limits.first_rows
+        _, row_bytes = self.estimate()
+        fitting = self.limits.first_bytes // max(row_bytes, 1)
+        size = max(min(self.limits.first_rows, fitting), self.limits.min_rows)
         while not progress.done:
             began = time.monotonic()
             keys = self._next(progress.position, size)
@@ -73,6 +78,11 @@ class TableComparison:
             keep(progress, max(totals[0].rows, totals[1].rows))
             size = self._adapted(size, time.monotonic() - began)
         return progress
+
+    def estimate(self) -> tuple[int, int]:
+        """Rows and bytes a row at the larger site, about."""
+        one, two = (reader.estimate() for reader in self.readers)
+        return max(one[0], two[0]), max(one[1], two[1])
 
     def states(self, keys: pd.DataFrame) -> tuple[npt.NDArray[np.object_], ...]:
         """Each key's hash at the first and the second site (None: no row), and its `State`.

@@ -147,7 +147,7 @@ def _read(
     """Reads a table, or what is left of it, keeping in the ledger how far it came."""
     first = table.pair.tables[0]
     standing = comparison.state.load(first)
-    expected = max(reader.expected_rows() for reader in table.readers)
+    expected, _ = table.estimate()
     done = max(standing.rows)
     saved = time.monotonic()
 
