@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,11 +16,11 @@ def is_sample() -> bool:
 
 
 @pytest.fixture(scope="session")
-def summary(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+def summary(request: pytest.FixtureRequest) -> list[str]:
     """Lines to be printed when everything has run."""
     lines: list[str] = []
     request.config.stash[_LINES] = lines
-    yield lines
+    return lines
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
