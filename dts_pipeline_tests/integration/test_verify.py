@@ -190,9 +190,37 @@ def test_equal_sides_while_users_write_at_both(rig: Rig) -> None:
     with writing(rig) as writes, syncing(rig):
         with comparison(rig, first_rows=500, max_rows=1_000) as pair:
             report = verify(pair)
+            checked = touched(pair)
 
     assert report.different == 0, report
+    assert (checked.different, checked.recorded) == (0, 0), checked
+    assert checked.keys > 100
     assert writes() > 100
+
+
+def test_a_key_that_is_written_all_the_time_is_moving_and_not_different(rig: Rig) -> None:
+    unlogged(rig, "a", "UPDATE item SET note = 'other' WHERE id = 5")
+    ended = threading.Event()
+
+    def write() -> None:  # the loser's side: each of its changes is a conflict, and not carried
+        with rig.user("b") as connection, connection.cursor() as cursor:
+            while not ended.wait(0.01):
+                cursor.execute("UPDATE item SET n = n + 1 WHERE id = 5")
+
+    with comparison(rig) as pair:
+        pair = replace(pair, patience=Patience(rounds=2))
+        with running(write):
+            try:
+                moving = verify(pair, [f"{rig.name}.item"], carry=carry)
+            finally:
+                ended.set()
+        rig.sync()
+        resting = verify(pair, [f"{rig.name}.item"], carry=carry)
+
+    assert keys_of(moving, "item") == {(5, State.MOVING)}
+    assert (moving.different, moving.moving) == (0, 1)
+    assert keys_of(resting, "item") == {(5, State.CHANGED)}
+    assert resting.tables[0].keys[RECORDED].tolist() == [True]
 
 
 def test_repair_makes_the_keys_equal_while_users_write(rig: Rig) -> None:
