@@ -12,6 +12,7 @@ from dts_pipeline.adapters.apply_request import ApplyRequest
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.mysql_writer import BatchWriter
 from dts_pipeline.adapters.staging import StagedTable
+from dts_pipeline.adapters.unique_preview import foresee_unique, prepare_unique
 from dts_pipeline.adapters.verdicts import classify
 from dts_pipeline.core.previews import PreviewedKey, outcomes, previewed
 from dts_pipeline.core.statements import LEDGER_SCHEMA
@@ -39,6 +40,9 @@ def foresee(database: Database, request: ApplyRequest, limit: int) -> Foreseen:
         cursor = connection.cursor()
         connection.select_db(LEDGER_SCHEMA)
         staged = BatchWriter(database).stage(cursor, request)
+        for table in staged:
+            table.statements = replace(table.statements, locking=False)
+            prepare_unique(cursor, table)
         connection.commit()
         cursor.execute("START TRANSACTION READ ONLY")
         try:
@@ -52,8 +56,8 @@ def _look(
 ) -> Foreseen:
     found = Foreseen()
     for table in staged:
-        table.statements = replace(table.statements, locking=False)
-        stops = not _classified(cursor, request, table)
+        going = _classified(cursor, request, table)
+        stops = not (foresee_unique(cursor, request.link, table) and going)
         cursor.execute(table.statements.expected_counts())
         deleted, updated, inserted = (int(n) for n in cursor.fetchone() or (0, 0, 0))
         written = {"deleted": deleted, "updated": updated, "inserted": inserted}

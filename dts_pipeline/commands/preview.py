@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dts_pipeline.core.previews import Preview
 
 _COUNTS = ("events", "duplicates", "marked", "superseded", "changes")
-_KINDS = ("inserted", "updated", "deleted", "same", "conflicts", "lost")
+_KINDS = ("inserted", "updated", "deleted", "same", "conflicts", "lost", "unique")
 
 
 def preview(

@@ -13,7 +13,7 @@ from dts_pipeline.core.column_sql import quoted, readable, table_name
 from dts_pipeline.core.conflicts import Meeting
 from dts_pipeline.core.row_values import key_columns, transfer
 from dts_pipeline.core.schema import Column
-from dts_pipeline.core.statements import WRITTEN, TableStatements
+from dts_pipeline.core.statements import LEDGER_SCHEMA, WRITTEN, TableStatements, stage_type
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,40 @@ class UniqueStatements:
         ]
 
     def clashes(self, index: Sequence[Column]) -> str:
-        """Locks the rows in the way: ord, newer, the key (transferable), all columns as text."""
+        """The rows in the way, locked: ord, newer, the key (transferable), all columns as text."""
         keys = [transfer(column, "t") for column in key_columns(self.base.table)]
         texts = [readable(column, "t") for column in self.base.columns]
         return (
             f"SELECT STRAIGHT_JOIN s.ord, {self.base.newer()}, {', '.join([*keys, *texts])} "
-            f"FROM {self._joined(index)} FOR UPDATE"
+            f"FROM {self._joined(index)}{' FOR UPDATE' if self.base.locking else ''}"
         )
+
+    @property
+    def freed(self) -> str:
+        """The temporary table of keys whose rows the batch takes away; for a preview only."""
+        return f"`{LEDGER_SCHEMA}`.`freed_{self.base.slot}`"
+
+    def create_freed(self) -> list[str]:
+        """Makes it; a preview deletes nothing, so these rows still stand in the way."""
+        keys = ", ".join(f"k{i} {stage_type(c)}" for i, c in enumerate(self.base.key_columns))
+        drop = f"DROP TEMPORARY TABLE IF EXISTS {self.freed}"
+        return [drop, f"CREATE TEMPORARY TABLE {self.freed} ({keys}) ENGINE=InnoDB"]
+
+    def fill_freed(self) -> list[str]:
+        """Fills it by the verdicts as they stand."""
+        keys = ", ".join(f"s.k{i}" for i in range(len(self.base.key_columns)))
+        found = (
+            f"SELECT {keys} FROM {self.base.verdict} AS v "
+            f"JOIN {self.base.stage} AS s ON s.ord = v.ord WHERE {WRITTEN} AND v.found"
+        )
+        return [f"DELETE FROM {self.freed}", f"INSERT INTO {self.freed} {found}"]
+
+    def clashes_not_freed(self, index: Sequence[Column]) -> str:
+        """As `clashes`, before anything is deleted."""
+        same = " AND ".join(
+            f"f.k{i} = t.{quoted(c.name)}" for i, c in enumerate(self.base.key_columns)
+        )
+        return f"{self.clashes(index)} AND NOT EXISTS (SELECT 1 FROM {self.freed} f WHERE {same})"
 
     def take_away(self, index: Sequence[Column]) -> str:
         """Deletes the rows in the way."""
