@@ -361,6 +361,83 @@ def repair(
     )
 
 
+@main.group(invoke_without_command=True)
+@click.option("--link", help="Only what this link recorded.")
+@click.option("--table", help="Only schema.table.")
+@click.option("--kind", help="Only this kind, such as update_update or unique.")
+@click.option("--state", type=click.Choice(["open", "closed", "all"]), default="open")
+@click.option("--limit", default=50, show_default=True, help="How many records to show.")
+@_command
+def conflicts(
+    session: Session,
+    output: Output,
+    link: str | None,
+    table: str | None,
+    kind: str | None,
+    state: str,
+    limit: int,
+) -> int:
+    """List what both sites disputed, the newest first.
+
+    Status 1 if an open record is among them. `dts conflicts show SITE:NUMBER` shows one.
+    """
+    if click.get_current_context().invoked_subcommand:
+        return exits.DONE
+    from dts_pipeline.adapters.conflict_list import Filter
+    from dts_pipeline.commands import conflicts as command
+
+    return command.conflicts(session, output, link, Filter(table, kind, state), limit)
+
+
+@conflicts.command("show")
+@click.argument("number", metavar="ID")
+@_command
+def show_conflict(session: Session, output: Output, number: str) -> int:
+    """Show a record's rows before, after and found, side by side."""
+    from dts_pipeline.commands import conflicts as command
+
+    return command.show(session, output, number)
+
+
+@main.group()
+def quarantine() -> None:
+    """Look after keys that could not be decoded or written (`on_poison: quarantine`)."""
+
+
+@quarantine.command("list")
+@click.option("--link", help="Only what this link holds.")
+@_command
+def list_quarantine(session: Session, output: Output, link: str | None) -> int:
+    """List them, without keys and values. Status 1 if there are any."""
+    from dts_pipeline.commands import quarantine as command
+
+    return command.list_quarantine(session, output, link)
+
+
+@quarantine.command("retry")
+@click.argument("number", metavar="ID")
+@click.option("--carry", is_flag=True, help="Run the pair's batches in this process meanwhile.")
+@_command
+def retry_quarantine(session: Session, output: Output, number: str, carry: bool) -> int:
+    """Make a key right with the source's row, and take it out.
+
+    Status 1 if it has to stay, because its row kept changing.
+    """
+    from dts_pipeline.commands import quarantine as command
+
+    return command.retry(session, output, number, carry=carry)
+
+
+@quarantine.command("discard")
+@click.argument("number", metavar="ID")
+@_command
+def discard_quarantine(session: Session, output: Output, number: str) -> int:
+    """Give a key's held changes up: the target's row stays."""
+    from dts_pipeline.commands import quarantine as command
+
+    return command.discard(session, output, number)
+
+
 @main.command(context_settings={"ignore_unknown_options": True})  # a key can be -1
 @click.argument("table")
 @click.argument("key")

@@ -17,7 +17,8 @@ class ApplyRequest:
     """One batch on its way; tables by `schema.table`, as they are at each site.
 
     `run_id` is Dagster's, if one is under way. `compare_json` says that the two sites store JSON
-    differently.
+    differently. `holds_quarantined` false takes
+    changes of keys in quarantine like any other: for what is to free them.
     """
 
     link: Link
@@ -28,6 +29,7 @@ class ApplyRequest:
     modes: ValueModes
     compare_json: bool
     run_id: str = ""
+    holds_quarantined: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
-from dts_pipeline.adapters.records import write_records
+from dts_pipeline.adapters.quarantine import set_apart, standing, write_quarantine
+from dts_pipeline.adapters.records import Record, tally, write_records
 from dts_pipeline.adapters.staging import StagedTable, fill
 from dts_pipeline.adapters.unique_conflicts import write_deciding_unique
 from dts_pipeline.adapters.verdicts import classify, superseded
@@ -166,9 +167,14 @@ class BatchWriter:
             )
 
     def stage(self, cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
-        """Fills temporary tables with the batch's changes; also what a preview begins with."""
+        """Fills temporary tables with the batch's changes; also what a preview begins with.
+
+        Changes of keys in quarantine are left out, and with `on_poison: quarantine` those that
+        cannot be decoded or stored.
+        """
         staged = []
         changes = request.batch.frame
+        kept = standing(cursor, request.link.name) if request.holds_quarantined else {}
         for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):
             if name not in request.tables or name not in request.source_tables:
                 raise TerminalError(
@@ -188,8 +194,10 @@ class BatchWriter:
                 counters=counters_of(request.link, str(name)),
             )
             source = request.source_tables[str(name)]
-            table = StagedTable(statements, source, group.reset_index(drop=True))
-            fill(cursor, table, request.modes, request.link.detect)
+            free, held = set_apart(group, kept)
+            table = StagedTable(statements, source, free.reset_index(drop=True), left_out=held)
+            quarantines = request.link.on_poison == "quarantine" and request.holds_quarantined
+            fill(cursor, table, request.modes, request.link.detect, quarantines)
             reached(Point.STAGING)
             staged.append(table)
         return staged
@@ -212,14 +220,18 @@ class BatchWriter:
                 connection.rollback()
                 return self._not_ours(request)
             reached(Point.FENCED)
-            records = superseded(request)
+            kept = standing(cursor, request.link.name, lock=True)
+            records = [r for r in superseded(request) if (r.table, r.key) not in kept]
             for table in staged:
                 records += classify(cursor, request, table)
             records += write_deciding_unique(cursor, request.link, staged)
+            left_out = [change for table in staged for change in table.left_out]
+            records += write_quarantine(cursor, request.link, left_out, kept)
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
-            self._batch_row(cursor, request, staged)
+            tables = _counts(staged, records)
+            self._batch_row(cursor, request, tables)
             reached(Point.WRITTEN)
             connection.commit()
         except BaseException:
@@ -227,7 +239,7 @@ class BatchWriter:
                 connection.rollback()
             raise
         reached(Point.COMMITTED)
-        return ApplyResult("applied", {t.table.full_name: t.counts for t in staged})
+        return ApplyResult("applied", tables)
 
     def _fence(self, cursor: Cursor, request: ApplyRequest) -> bool:
         """Moves the checkpoint if it still stands where the batch began (rule R6)."""
@@ -282,9 +294,10 @@ class BatchWriter:
         )
 
     @staticmethod
-    def _batch_row(cursor: Cursor, request: ApplyRequest, staged: Sequence[StagedTable]) -> None:
+    def _batch_row(
+        cursor: Cursor, request: ApplyRequest, tables: Mapping[str, Mapping[str, int]]
+    ) -> None:
         after = request.batch.after
-        counts = {t.table.full_name: t.counts for t in staged}
         cursor.execute(
             _BATCH_ROW,
             (
@@ -295,9 +308,20 @@ class BatchWriter:
                 request.batch.before.offsets_json(),
                 after.offsets_json(),
                 request.mark.gtid if request.mark.kind is MarkKind.ORIGIN else "comment",
-                json.dumps({**request.batch.counts, "tables": counts, "run": request.run_id}),
+                json.dumps({**request.batch.counts, "tables": tables, "run": request.run_id}),
             ),
         )
+
+
+def _counts(staged: Sequence[StagedTable], records: Sequence[Record]) -> dict[str, dict[str, int]]:
+    """What the batch did, by table: rows, and records by kind and decision."""
+    counts = {t.table.full_name: dict(t.counts) for t in staged}
+    for table in staged:
+        if table.left_out:
+            counts[table.table.full_name]["quarantined"] = len(table.left_out)
+    for name, own in tally(records).items():
+        counts.setdefault(name, {}).update(own)
+    return counts
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, int, str, int]:

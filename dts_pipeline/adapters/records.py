@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymysql.cursors import Cursor
 
-from dts_pipeline.core.conflicts import Kind, Winner
+from dts_pipeline.core.conflicts import RECORDED, Kind, Winner
 
 _UPSERT = (
     "INSERT INTO `dts`.`conflict` (link, lane, batch, table_name, key_hash, key_json, kind, "
@@ -34,6 +35,14 @@ class Record:
     before: bytes | None
     after: bytes | None
     found: dict[str, Any] | None = None
+
+
+def tally(records: Sequence[Record]) -> dict[str, dict[str, int]]:
+    """How many records a batch leaves, by table, then `recorded/KIND/DECISION`; no keys."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in {(record.table, record.key): record for record in records}.values():
+        counts[record.table][f"{RECORDED}{record.kind}/{record.decision}"] += 1
+    return {table: dict(own) for table, own in counts.items()}
 
 
 def write_records(

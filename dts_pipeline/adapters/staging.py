@@ -11,10 +11,12 @@ import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
+from dts_pipeline.adapters.quarantine import LeftOut, left_out
 from dts_pipeline.core.decode import ValueDecodeError, ValueModes, decode_rows
 from dts_pipeline.core.delta import digits_of
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
+from dts_pipeline.core.undecodable import find_undecodable
 from dts_pipeline.errors import PoisonError
 
 # A value that the column does not take: NULL, out of range, truncated, wrong text, too long,
@@ -27,13 +29,15 @@ _COLUMN = re.compile(r"[Cc]olumn[: ]+'?(?:`?\w+`?\.)*`?([ab])(\d+)`?'?")
 class StagedTable:
     """A table's changes on their way, in the order of their ordinals 0, 1, 2 …
 
-    `source` is the table as it is at the source, which gives values their meaning.
+    `source` is the table as it is at the source, which gives values their meaning. `left_out`
+    holds the changes that go into quarantine instead.
     """
 
     statements: TableStatements
     source: Table
     changes: pd.DataFrame
     counts: dict[str, int] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def table(self) -> Table:
@@ -41,18 +45,52 @@ class StagedTable:
         return self.statements.table
 
 
-def fill(cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool) -> None:
+def fill(
+    cursor: Cursor,
+    staged: StagedTable,
+    modes: ValueModes,
+    detect: bool,
+    may_leave_out: bool = False,
+) -> None:
     """Creates and fills the stages of one table, merging keys that the server holds equal.
 
-    Raises PoisonError with the place of the event whose value cannot be decoded or stored.
+    Raises PoisonError with the place of the event whose value cannot be decoded or stored; or, if
+    it may leave changes out, moves them all to `left_out`.
     """
+    while found := _fill(cursor, staged, modes, detect, may_leave_out):
+        bad = sorted(found)
+        staged.left_out += [left_out(staged.changes.iloc[row], found[row].code) for row in bad]
+        staged.changes = staged.changes.drop(index=bad).reset_index(drop=True)
+
+
+def _fill(
+    cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool, look_on: bool
+) -> dict[int, PoisonError]:
+    """Fills the stages; or the rows that cannot be, all of them if it looks on."""
+    if look_on:
+        undecodable = {
+            row: error
+            for side in ("after", "before")
+            for row, error in find_undecodable(
+                list(staged.changes[side]), staged.table, modes, staged.source
+            ).items()
+        }
+        if undecodable:
+            return dict(undecodable)
     for statement in staged.statements.create():
         cursor.execute(statement)
     stage_rows, before_rows = _rows(staged, modes)
-    _insert(cursor, staged, staged.statements.fill_stage(), stage_rows)
+    parts = [(staged.statements.fill_stage(), stage_rows)]
     if detect:
-        _insert(cursor, staged, staged.statements.fill_before(), before_rows)
+        parts.append((staged.statements.fill_before(), before_rows))
+    for statement, rows in parts:
+        refused = _insert(cursor, staged, statement, rows)
+        if refused and not look_on:
+            raise refused[min(refused)]
+        if refused:
+            return refused
     _merge_equal_keys(cursor, staged, modes, detect)
+    return {}
 
 
 def _rows(
@@ -114,30 +152,33 @@ def _decode(
 
 def _insert(
     cursor: Cursor, staged: StagedTable, statement: str, rows: Sequence[tuple[Any, ...]]
-) -> None:
+) -> dict[int, PoisonError]:
+    """Inserts the rows; what the server refuses of them, by ordinal. Then nothing is inserted."""
     if not rows:
-        return
+        return {}
     try:
         cursor.executemany(statement, rows)
     except (pymysql.DataError, pymysql.OperationalError, pymysql.IntegrityError) as error:
         if error.args[0] not in _DATA_ERRORS:
             raise
         cursor.connection.rollback()
-        raise _find_poison(cursor, staged, statement, rows) from None
+        return _find_poison(cursor, staged, statement, rows)
+    return {}
 
 
 def _find_poison(
     cursor: Cursor, staged: StagedTable, statement: str, rows: Sequence[tuple[Any, ...]]
-) -> PoisonError:
-    """Halves the rows until the one is left that the server does not take."""
-    column = ""
-    while len(rows) > 1:
-        half = rows[: len(rows) // 2]
-        refused = _try(cursor, statement, half)
-        rows = half if refused is not None else rows[len(rows) // 2 :]
-    if (number := _try(cursor, statement, rows)) is not None:
-        column = number
-    return _poison(staged, rows[0][0], column, "value_refused")
+) -> dict[int, PoisonError]:
+    """Halves the rows until those are left that the server does not take."""
+    refused = _try(cursor, statement, rows)
+    if refused is None:
+        return {}
+    if len(rows) == 1:
+        return {rows[0][0]: _poison(staged, rows[0][0], refused, "value_refused")}
+    half = len(rows) // 2
+    return _find_poison(cursor, staged, statement, rows[:half]) | _find_poison(
+        cursor, staged, statement, rows[half:]
+    )
 
 
 def _try(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> str | None:

@@ -66,6 +66,8 @@ class Link:
     all_mark_domains: frozenset[int] = frozenset()
     start: Start = Start.EARLIEST
     truncate: str = "stop"
+    on_poison: str = "stop"
+    quarantine_limit: int = 100
     lane: str = "main"
 
     def matches(self, full_name: str) -> bool:

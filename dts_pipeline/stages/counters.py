@@ -15,6 +15,7 @@ from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.delta import Counters
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Table
+from dts_pipeline.core.undecodable import find_undecodable
 from dts_pipeline.errors import TerminalError
 
 
@@ -42,7 +43,8 @@ def split_counted(
     """`(rest, counted)`: the events whose counters are added up, as `delta.split` sets them apart.
 
     `events`: what `normalize` gives. `counted` is None for a link without counters. Raises
-    PoisonError for a row that cannot be decoded.
+    PoisonError for a row that cannot be decoded, unless such keys go into quarantine: they are then
+    carried as a whole, so that apply meets them.
     """
     if not link.counters:
         return events, None
@@ -56,7 +58,8 @@ def split_counted(
             continue
         joined = delta.join_replaced(own)
         tables = targets[str(name)], sources[str(name)]
-        added, plain = delta.split(_measured(joined, counters, tables, plan.modes))
+        looks_on = link.on_poison == "quarantine"
+        added, plain = delta.split(_measured(joined, counters, tables, plan.modes, looks_on))
         rest.append(plain[events.columns])
         counted.append(added)
     empty = events.iloc[:0]
@@ -67,19 +70,34 @@ def split_counted(
 
 
 def _measured(
-    events: pd.DataFrame, counters: Counters, tables: tuple[Table, Table], modes: ValueModes
+    events: pd.DataFrame,
+    counters: Counters,
+    tables: tuple[Table, Table],
+    modes: ValueModes,
+    looks_on: bool,
 ) -> pd.DataFrame:
     scales = [tables[1].column(name).scale for name in counters.columns]
-    before, after = (_decoded(events, side, tables, modes) for side in ("before", "after"))
+    before, after = (
+        _decoded(events, side, tables, modes, looks_on) for side in ("before", "after")
+    )
     return delta.measure(events, before, after, counters, scales)
 
 
 def _decoded(
-    events: pd.DataFrame, side: str, tables: tuple[Table, Table], modes: ValueModes
+    events: pd.DataFrame,
+    side: str,
+    tables: tuple[Table, Table],
+    modes: ValueModes,
+    looks_on: bool,
 ) -> Mapping[str, Sequence[Any]]:
+    """The rows by column; one that cannot be decoded counts as absent if it `looks_on`."""
     target, source = tables
+    rows = events[side].tolist()
+    if looks_on:
+        bad = find_undecodable(rows, target, modes, source)
+        rows = [None if i in bad else row for i, row in enumerate(rows)] if bad else rows
     try:
-        return decode_rows(events[side].tolist(), target, modes, source=source).columns
+        return decode_rows(rows, target, modes, source=source).columns
     except ValueDecodeError as error:
         place = events.iloc[error.row]
         where = str(place["topic"]), int(place["partition"]), int(place["offset"])

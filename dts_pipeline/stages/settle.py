@@ -8,6 +8,7 @@ from typing import Any
 
 from dts_pipeline.adapters.reconcile_records import OWN_KEYS, OpenRecord, open_records
 from dts_pipeline.adapters.table_schema import read_tables
+from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.row_values import from_json
@@ -34,8 +35,8 @@ def settle(
 ) -> ReconcileReport:
     """Settles what was open when it began, oldest first; both links' records of a key together.
 
-    A record whose table is not there any more, or not carried any more, stays open and counts as
-    `gone`. Raises what `reconcile` raises.
+    Keys in quarantine are left alone. A record whose table is not there any more, or not carried
+    any more, stays open and counts as `gone`. Raises what `reconcile` raises.
     """
     report = ReconcileReport()
     after = {pair.forth.link.name: 0, pair.back.link.name: 0}
@@ -53,7 +54,9 @@ def settle(
             return report
         for record in page:
             after[record.link] = max(after[record.link], record.id)
-        keys, gone = _keys_of(pair, page)
+        # A key in quarantine differs because it could not be written: no policy decides that.
+        waiting = [record for record in page if record.kind is not Kind.QUARANTINED]
+        keys, gone = _keys_of(pair, waiting)
         found = reconcile_keys(pair, keys, None, None, carry, patience or Patience())
         _add(report, found, gone)
         seen += len(page)
