@@ -21,7 +21,8 @@ from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import TerminalError, TransientError
-from dts_pipeline.stages.reconcile_round import Held, RoundKeys, TableKeys, run_round
+from dts_pipeline.stages.reconcile_round import run_round
+from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 Carry = Callable[[LinkRuntime], object]
@@ -241,6 +242,6 @@ def exclusive(pair: PairRuntime) -> Iterator[None]:
 
 
 __all__ = [
-    "Carry", "Held", "PairRuntime", "Patience", "ReconcileReport", "TableKeys", "exclusive",
+    "Carry", "PairRuntime", "Patience", "ReconcileReport", "TableKeys", "exclusive",
     "reconcile", "reconcile_keys",
 ]  # fmt: skip

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +13,14 @@ import pandas as pd
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.adapters.reconcile_records import (
     OpenRecord,
-    Overwritten,
-    close_records,
-    open_own_records,
     own_records,
 )
 from dts_pipeline.adapters.reconcile_site import ReconcileSite, Rows, never_ran, paused
 from dts_pipeline.adapters.watermarks import LogDisturbed, SourceLog, write_watermark
-from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.decode_keys import decode_keys
-from dts_pipeline.core.links import Policy
 from dts_pipeline.core.marks import reconcile_comment
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline.core.reconcile import Outcome, Readings, Round
+from dts_pipeline.core.reconcile import Readings, Round
 from dts_pipeline.core.reconcile_statements import ReconcileStatements
 from dts_pipeline.core.row_values import to_json
 from dts_pipeline.core.schema import Table
@@ -35,65 +28,12 @@ from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.watermarks import nothing_left
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.plan import connector_modes
+from dts_pipeline.stages.reconcile_end import RoundEnd
+from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 if TYPE_CHECKING:
     from dts_pipeline.stages.reconcile import PairRuntime, Patience
-
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class TableKeys:
-    """Keys of one table; `records` are those to close once their key (by index) is equal."""
-
-    name: str
-    keys: Sequence[Key]
-    records: Mapping[int, Sequence[OpenRecord]] = field(default_factory=dict)
-
-    def slice(self, start: int, end: int) -> TableKeys:
-        """The keys `[start, end)` with their records."""
-        return self.only(range(start, min(end, len(self.keys))))
-
-    def only(self, ordinals: Sequence[int]) -> TableKeys:
-        """The keys at these indexes with their records."""
-        kept = {n: self.records[o] for n, o in enumerate(ordinals) if o in self.records}
-        return TableKeys(self.name, [self.keys[o] for o in ordinals], kept)
-
-
-@dataclass(frozen=True)
-class RoundKeys:
-    """How a round decides: `policy` None for each table's own; `reason` None for settlement."""
-
-    reason: Kind | None
-    policy: Policy | None
-
-
-@dataclass
-class RoundResult:
-    """Counts per table, the keys that need another round, and why any started over."""
-
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
-    left: list[TableKeys] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass
-class _Work:
-    """One table in a round. Rows by ordinal; `aliases` are ordinals of a row named before."""
-
-    keys: TableKeys
-    first: ReconcileStatements
-    second: ReconcileStatements
-    round: Round
-    aliases: Mapping[int, int] = field(default_factory=dict)
-    first_rows: Rows = field(default_factory=dict)
-    second_rows: Rows = field(default_factory=dict)
-    touched: set[int] = field(default_factory=set)
-
-    @property
-    def ordinals(self) -> list[int]:
-        return [o for o in range(len(self.keys.keys)) if o not in self.aliases]
 
 
 def run_round(
@@ -154,7 +94,7 @@ class Held:
         keys: Sequence[TableKeys],
         first_tables: Mapping[str, Table],
         second_tables: Mapping[str, Table],
-    ) -> list[_Work]:
+    ) -> list[RoundWork]:
         """The records that are open, then the first watermarks; rows are read after both."""
         keys = [self._with_own_records(table, first_tables[table.name]) for table in keys]
         marks = self._watermarks()
@@ -168,7 +108,7 @@ class Held:
                 for site, tables in ((self.first, first_tables), (self.second, second_tables))
             ]
             begun = Round(policy, self.pair.first.site).marked(marks)
-            works.append(_Work(table, statements[0], statements[1], begun))
+            works.append(RoundWork(table, statements[0], statements[1], begun))
         return works
 
     def _with_own_records(self, keys: TableKeys, table: Table) -> TableKeys:
@@ -192,7 +132,7 @@ class Held:
         dialect = site.database.facts.dialect
         return ReconcileStatements(TableStatements(table, dialect, slot, comment, differ, version))
 
-    def read(self, works: Sequence[_Work]) -> None:
+    def read(self, works: Sequence[RoundWork]) -> None:
         """Both sites' rows; those of the second are compared there with the first's."""
         for work in works:
             keys = work.keys.keys
@@ -207,7 +147,7 @@ class Held:
             work.round = work.round.read(_readings(work, compared))
             self._stage(work, compared)
 
-    def _stage(self, work: _Work, compared: Sequence[tuple[Any, ...]]) -> None:
+    def _stage(self, work: RoundWork, compared: Sequence[tuple[Any, ...]]) -> None:
         """At each site the other's row as the one wanted, its own as the one expected."""
         different = {int(r[0]): work.keys.keys[int(r[0])] for r in compared if not r[2]}
         self.second.stage(work.second, different, work.first_rows, work.second_rows)
@@ -220,7 +160,7 @@ class Held:
         self.first.stage(work.first, different, wanted, expected)
 
     def catch_up(
-        self, works: Sequence[_Work], carry: Callable[[LinkRuntime], object] | None
+        self, works: Sequence[RoundWork], carry: Callable[[LinkRuntime], object] | None
     ) -> None:
         """Waits until both links have applied everything up to the first watermarks."""
         deadline = time.monotonic() + self.patience.caught_up
@@ -248,7 +188,7 @@ class Held:
         position = standing.partitions[log.transaction_topic].next_offset
         return nothing_left(log.segments, place, position, runtime.link.matches)
 
-    def decide(self, works: Sequence[_Work]) -> RoundResult:
+    def decide(self, works: Sequence[RoundWork]) -> RoundResult:
         """Under the hold: second watermarks, what came in between, then writes and closings."""
         installation = self.pair.forth.ledger.installation()
         with self.first.held(installation), self.second.held(installation):
@@ -265,7 +205,7 @@ class Held:
                     work.touched |= self._touched(work, index, frame)
             for work in works:
                 work.round = work.round.held().marked_again(marks)
-            self._finish(works, result)
+            RoundEnd(self.first, self.second, self.how).finish(works, result)
             return result
 
     def _watermarks(self) -> tuple[int, int]:
@@ -288,7 +228,7 @@ class Held:
             found.append(events)
         return found
 
-    def _touched(self, work: _Work, index: int, events: pd.DataFrame) -> set[int]:
+    def _touched(self, work: RoundWork, index: int, events: pd.DataFrame) -> set[int]:
         """The ordinals that the events name, told by the collation of the first site."""
         own = events[events["table"] == work.keys.name]
         own = own[own["key"].notna()]
@@ -302,112 +242,8 @@ class Held:
         keys = [tuple(row) for row in decoded.itertuples(index=False, name=None)]
         return self.first.touched(work.first, keys)
 
-    # -- the end --------------------------------------------------------------------------------
 
-    def _finish(self, works: Sequence[_Work], result: RoundResult) -> None:
-        closing: dict[str, list[OpenRecord]] = {self.first.database.site: []}
-        closing[self.second.database.site] = []
-        decided = [work.round.outcomes(self._touched_mask(work)) for work in works]
-        written, other = self._sides(decided)
-        wrote = False
-        for work, outcomes in zip(works, decided, strict=True):
-            counts = result.counts.setdefault(work.keys.name, Counter())
-            due = outcomes == (Outcome.FIRST if written is self.second else Outcome.SECOND)
-            if due.any():
-                wrote = True
-                self._write(written, work, due, counts)
-            left = []
-            for place, ordinal in enumerate(work.ordinals):
-                outcome = outcomes[place]
-                if outcome == Outcome.EQUAL:
-                    counts["equal"] += 1
-                    for record in self._records_of(work, ordinal):
-                        closing[record.site].append(record)
-                elif outcome == Outcome.UNDECIDED:
-                    counts["undecided"] += 1
-                else:
-                    left.append(ordinal)
-            if left:
-                result.left.append(self._kept(work, left))
-        for site in (written, other):
-            records = closing[site.database.site]
-            closed = close_records(site.cursor, records) if records else 0
-            if closed:
-                self._count_closed(result, records, closed)
-            if closed or (wrote and site is written):
-                site.commit()
-
-    @staticmethod
-    def _count_closed(result: RoundResult, records: Sequence[OpenRecord], closed: int) -> None:
-        share = Counter(record.table for record in records)
-        for table, count in share.items():
-            result.counts[table]["closed"] += round(count * closed / len(records))
-
-    def _touched_mask(self, work: _Work) -> Any:
-        return np.array([o in work.touched for o in work.ordinals], dtype=np.bool_)
-
-    def _records_of(self, work: _Work, ordinal: int) -> list[OpenRecord]:
-        """The records of a key, and of its other spellings."""
-        spelled = [ordinal, *(o for o, first in work.aliases.items() if first == ordinal)]
-        return [record for o in spelled for record in work.keys.records.get(o, ())]
-
-    def _kept(self, work: _Work, ordinals: Sequence[int]) -> TableKeys:
-        kept = work.keys.only(ordinals)
-        if self.how.reason is not None:
-            return TableKeys(kept.name, kept.keys)  # the next round looks for its own
-        records = {n: self._records_of(work, o) for n, o in enumerate(ordinals)}
-        return TableKeys(kept.name, kept.keys, {n: r for n, r in records.items() if r})
-
-    def _sides(self, decided: Sequence[Any]) -> tuple[ReconcileSite, ReconcileSite]:
-        """The site that this round writes at, which commits first, and the other one.
-
-        A round writes at one site only. The link that reads that site's log is held at the other
-        one until the write is visible; if it were let go earlier, it could carry a user's changes
-        from before the write, and the write would undo what both users had agreed on.
-        """
-        at_second = sum(int((outcomes == Outcome.FIRST).sum()) for outcomes in decided)
-        at_first = sum(int((outcomes == Outcome.SECOND).sum()) for outcomes in decided)
-        sides = (self.second, self.first)
-        return sides if at_second >= at_first else (sides[1], sides[0])
-
-    def _write(self, site: ReconcileSite, work: _Work, due: Any, counts: Counter[str]) -> None:
-        """Writes the winners' rows at this site, but where a row is another one by now."""
-        statements, found, wanted = work.second, work.second_rows, work.first_rows
-        if site is self.first:
-            statements, found, wanted = work.first, work.first_rows, work.second_rows
-        ordinals = np.array(work.ordinals, dtype=np.int64)
-        failed = site.write(statements, ordinals[~due].tolist())
-        done = [o for o in ordinals[due].tolist() if o not in failed]
-        counts["written"] += len(done)
-        if self.how.reason is not None:
-            self._record(site, work, done, found, wanted)
-
-    def _record(
-        self,
-        site: ReconcileSite,
-        work: _Work,
-        ordinals: Sequence[int],
-        found: Rows,
-        wanted: Rows,
-    ) -> None:
-        """What a replay or repair wrote over stays to be seen, and open until proven equal."""
-        assert self.how.reason is not None
-        names = [c.name for c in work.second.base.columns]
-        key_names = work.second.base.table.primary_key
-        rows = [
-            Overwritten(
-                work.keys.name,
-                to_json(key_names, work.keys.keys[o]),
-                to_json(names, wanted[o]) if o in wanted else None,
-                to_json(names, found[o]) if o in found else None,
-            )
-            for o in ordinals
-        ]
-        link = site.link
-        open_own_records(site.cursor, link.name, link.lane, site.batch, self.how.reason, rows)
-
-
-def _readings(work: _Work, compared: Sequence[tuple[Any, ...]]) -> Readings:
+def _readings(work: RoundWork, compared: Sequence[tuple[Any, ...]]) -> Readings:
     assert [int(r[0]) for r in compared] == work.ordinals
     return Readings(
         first_found=np.array([int(r[0]) in work.first_rows for r in compared], dtype=np.bool_),

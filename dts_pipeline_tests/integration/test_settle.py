@@ -22,7 +22,8 @@ from dts_pipeline.stages.reconcile import (
     exclusive,
     reconcile,
 )
-from dts_pipeline.stages.reconcile_round import Held, RoundKeys
+from dts_pipeline.stages.reconcile_round import Held
+from dts_pipeline.stages.reconcile_work import RoundKeys
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack
