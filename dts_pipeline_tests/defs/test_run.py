@@ -10,9 +10,11 @@ import pytest
 from dagster._serdes import serialize_value
 
 from dts_pipeline.config import Config, parse_config
+from dts_pipeline.core.batches import Checkpoint, RunSummary
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.failures import error_of
 from dts_pipeline.defs.keys import LANE_TAG, PROCESS_TAG, checkpoint_key
+from dts_pipeline.defs.record import metadata_of
 from dts_pipeline.defs.run import run_link_in_process
 from dts_pipeline.errors import ConfigError, PoisonError, TerminalError, TransientError
 from dts_pipeline_tests.defs.settings import ENVIRONMENT, SETTINGS
