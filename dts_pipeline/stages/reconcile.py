@@ -161,9 +161,16 @@ def _until_equal(
         try:
             result = run_round(pair, known.first, known.second, left, how, carry, patience)
         except TransientError as error:
-            if attempt == patience.rounds - 1:
-                raise
             report.reasons[error.code] += 1
+            halves = _halves(left) if error.code == "duplicate_key" else []
+            if halves:
+                for half in halves:
+                    _until_equal(pair, known, half, report, how, carry, patience)
+                return
+            if error.code == "duplicate_key":
+                break
+            if error.code == "link_behind" or attempt == patience.rounds - 1:
+                raise
             time.sleep(0.2 * (attempt + 1))
             continue
         report.reasons.update(result.reasons)
@@ -174,6 +181,12 @@ def _until_equal(
             return
     for table in left:
         report.tables[table.name]["again"] += len(table.keys)
+
+
+def _halves(tables: Sequence[TableKeys]) -> list[list[TableKeys]]:
+    """The keys in two halves, so that a unique value in another row's way stops its key only."""
+    total = sum(len(table.keys) for table in tables)
+    return list(_parts(tables, (total + 1) // 2)) if total > 1 else []
 
 
 def _parts(tables: Sequence[TableKeys], at_most: int) -> Iterator[list[TableKeys]]:
