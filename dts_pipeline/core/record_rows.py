@@ -61,7 +61,9 @@ def sent_row(
         except ValueDecodeError:
             pass
         else:
-            return {name: _text(values[0]) for name, values in columns.items()}
+            times = {c.name for c in table.columns if c.data_type in _FRACTIONS}
+            row = {name: _text(values[0]) for name, values in columns.items()}
+            return {n: v.replace("T", " ") if v and n in times else v for n, v in row.items()}
     return text_row(text)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dts_pipeline.cli import main
+from dts_pipeline.commands import exits
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack
 
@@ -135,3 +140,42 @@ def test_records_hold_the_rows_and_the_run_nothing_of_them(rig: Rig) -> None:
     )
     assert {row[0] for row in rows} == {'{"id":1}', '{"id":2}'}
     assert all('"old"' in r[1] and '"from a"' in r[2] and '"from b"' in r[3] for r in rows)
+
+
+def dts(rig: Rig, *words: str, status: int = exits.FOUND) -> Any:
+    environment = {"DAGSTER_HOME": None, **rig.stack.env, "DTS_CONFIG": str(rig.path)}
+    result = CliRunner().invoke(main, [*words, "--json"], env=environment)
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout)
+
+
+def test_records_are_listed_and_shown_on_the_command_line(rig: Rig) -> None:
+    table = f"{rig.name}.both_ways"
+    listed = dts(rig, "conflicts", "--table", table, "--kind", "update_update")["conflicts"]
+    assert {(entry["link"], entry["key"]) for entry in listed} == {
+        (rig.forth, '{"id":1}'),
+        (rig.forth, '{"id":2}'),
+    }
+    shown = dts(rig, "conflicts", "show", listed[0]["id"])
+    assert shown["differing"] == ["v"]
+    rows = {row["column"]: row for row in shown["rows"]}
+    assert rows["v"] == {"column": "v", "before": "old", "after": "from a", "found": "from b"}
+    assert rows["at"]["before"] == "NULL"
+
+
+def test_filters_leave_out_what_does_not_fit(rig: Rig) -> None:
+    table = f"{rig.name}.both_ways"
+    for words in (
+        ("--table", f"{rig.name}.nowhere"),
+        ("--table", table, "--kind", "unique"),
+        ("--table", table, "--state", "closed"),
+    ):
+        assert dts(rig, "conflicts", *words, status=exits.DONE)["conflicts"] == []
+    one = dts(rig, "conflicts", "--link", rig.forth, "--table", table, "--limit", "1")
+    assert len(one["conflicts"]) == 1
+    assert one["more"] is True
+
+
+def test_a_record_that_is_not_there(rig: Rig) -> None:
+    error = dts(rig, "conflicts", "show", f"{rig.sites[1]}:999999999", status=exits.FAILED)
+    assert error["error"]["code"] == "conflict_unknown"
