@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import random
 import threading
 import time
@@ -12,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dts_pipeline.cli import main
+from dts_pipeline.commands import exits
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.selection import Selection, parse_selection, spelled
 from dts_pipeline.errors import DtsError, TransientError
@@ -187,6 +191,27 @@ def test_a_survey_counts_and_writes_nothing(rig: Rig) -> None:
     counts = found.tables[f"{rig.name}.item"]
     assert counts["events"] >= counts["keys"] >= 200
     assert rig.rows("b", "SELECT COUNT(*) FROM item WHERE id <= 10") == [(0,)]
+
+
+def test_the_command_shows_first_and_replays_on_demand(rig: Rig) -> None:
+    unlogged(rig, "b", "DELETE FROM item WHERE id <= 10")
+    environment = {**rig.stack.env, "DTS_CONFIG": str(rig.path)}
+
+    def dts(*words: str) -> dict[str, Any]:
+        words = ("replay", rig.forth, "--since", "2020-01-01", *words, "--json")
+        result = CliRunner().invoke(main, words, env=environment)
+        assert result.exit_code == exits.DONE, result.output
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    shown = dts("--table", f"{rig.name}.item")
+    missing = rig.rows("b", "SELECT COUNT(*) FROM item WHERE id <= 10")
+    done = dts("--table", f"{rig.name}.item", "--execute", "--carry")
+
+    assert (shown["executed"], missing, done["executed"]) == (False, [(0,)], True)
+    assert shown["tables"].keys() == done["tables"].keys() == {f"{rig.name}.item"}
+    assert done["tables"][f"{rig.name}.item"]["written"] == 10
+    rig.assert_equal()
 
 
 def test_a_replay_needs_a_range(rig: Rig) -> None:
