@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from dts_pipeline.core.table_patterns import overlap
+
 SECRET = re.compile(r"^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$")
 _KAFKA_FIXED = {
     "auto.offset.reset": "the pipeline stops on a lost offset instead of jumping over it",
@@ -55,6 +57,7 @@ def reference_problems(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if link in made:
                 yield path, f"would give a link named {link}, which {made[link]} gives already"
             made[link] = path
+    yield from _shared_tables(pairs, links)
     yield from _prefix_problems(sites)
 
 
@@ -76,6 +79,29 @@ def _ends_of(
     for name, link in links.items():
         ends = [(str(end), str(link[end])) for end in ("source", "target") if end in link]
         yield f"links.{name}", link, ends
+
+
+def _shared_tables(
+    pairs: dict[str, dict[str, Any]], links: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Two entries that carry the same tables between the same two sites.
+
+    Two links in opposite directions would each decide for itself, and loop; in the same direction
+    both would write every change.
+    """
+    seen: list[tuple[str, frozenset[str], list[str]]] = []
+    for path, entry, ends in _ends_of(pairs, links):
+        sites = frozenset(site for _, site in ends)
+        listed = entry.get("tables")
+        tables = [str(t) for t in listed] if isinstance(listed, list) else []
+        for other, their_sites, their_tables in seen:
+            if sites == their_sites and (shared := overlap(tables, their_tables)):
+                yield (
+                    f"{path}.tables",
+                    f"{shared} is carried between the same sites by {other} already; two ways is "
+                    "a pair",
+                )
+        seen.append((path, sites, tables))
 
 
 def _link_names(path: str, sites: list[str]) -> list[str]:

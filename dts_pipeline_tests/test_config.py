@@ -197,7 +197,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown key at the top": (GOOD + "colour: red", ["colour"]),
     "unknown key of a site": (changed("port: 13301", "port: 13301, usr: x"), ["sites.a.usr"]),
     "unknown key of a pair": (with_pair(zebra=1), ["pairs.shop.zebra"]),
-    "key of a later release": (with_pair(on_poison="quarantine"), ["pairs.shop.on_poison"]),
+    "key of a later release": (with_pair(lanes=2), ["pairs.shop.lanes"]),
     "pair without conflicts": (with_pair(conflicts=None), ["pairs.shop.conflicts"]),
     "pair without a policy": (with_pair(conflicts={"tables": {}}), [POLICY]),
     "overwrite": (with_policy("overwrite"), [POLICY]),
@@ -249,6 +249,9 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "link to itself": (with_link(detect=False, target="b"), ["links.feed"]),
     "link named like a pair's": (
         with_link(detect=False).replace("feed:", "a_to_b:"), ["links.a_to_b"],
+    ),
+    "a pair's table in a link too": (
+        with_link(detect=False, tables=["crm.*", "shop.x*"]), ["links.feed.tables"],
     ),
     "empty": ("", ["(file)"]),
     "a list": ("- a", ["(file)"]),
