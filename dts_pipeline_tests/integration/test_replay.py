@@ -75,6 +75,7 @@ def run(
     policy: Policy | None = None,
     step: Step = lambda report: None,
     piece_events: int = 50_000,
+    patience: Patience = PATIENT,
 ) -> ReplayReport:
     with opened(rig) as pair:
         runtime = pair.back if link == rig.back else pair.forth
@@ -84,7 +85,7 @@ def run(
             selection,
             policy=policy,
             carry=carry if in_process else None,
-            patience=PATIENT,
+            patience=patience,
             step=step,
             piece_events=piece_events,
         )
@@ -294,12 +295,16 @@ class Traffic:
 
 
 def test_while_users_write_no_row_is_ever_seen_older(rig: Rig) -> None:
-    """All of the past of both links, three times over, under traffic of both sides."""
+    """All of the past of both links, again and again, under traffic that touches every key.
+
+    A few rounds each: most keys are still changing when they are used up, and that is no error.
+    """
+    few = Patience(caught_up=60, hold=20, rounds=3)
     traffic = Traffic(rig)
     reports = []
     with traffic.going_on():
         for link in (rig.forth, rig.back, rig.forth):
-            reports.append(run(rig, link=link, in_process=False))
+            reports.append(run(rig, link=link, in_process=False, patience=few))
 
     assert traffic.older == []
     assert traffic.writes > 500
