@@ -21,7 +21,7 @@ ALL = 1_000
 Step = tuple[str, int, int, int]
 """What happens, the site, and two numbers whose meaning is the step's (`History.play`)."""
 
-PLAIN: tuple[Value, ...] = (None, Row("a"), Row("b"))
+PLAIN: tuple[Value, ...] = (None, Row("a"), Row("b"), Row("c"))
 TIMED: tuple[Value, ...] = (None, Row("a", 1), Row("b", 1), Row("a", 2))
 """For `newest` without a version column: times that are equal, and that go back."""
 VERSIONED: tuple[Value, ...] = (None, Row("a", OWN), Row("b", OWN))
@@ -75,9 +75,8 @@ class History:
         known = self._pulled[site]
         return known[-number] if step == "apply" and len(known) >= number else None
 
-    def play(self) -> None:
-        """The next step; with none left, what must follow."""
-        batch = self.due()
+    def play(self, batch: Batch | None) -> None:
+        """The next step, with its batch if it has one; with none left, what must follow."""
         step, site, number, other = self.steps.pop()
         self._turn += 1
         state, model = self.state, self.model
@@ -228,15 +227,21 @@ def _start(value: Value, changing: bool) -> Value:
 
 def play(histories: Sequence[History]) -> None:
     """Plays the histories side by side to their ends."""
+    reductions = {id(h.model.reduction): h.model.reduction for h in histories}
+    assert len(reductions) == 1, "histories of one kind of table"
+    (reduction,) = reductions.values()
     under_way = list(histories)
     while under_way:
-        due = [(h, batch) for h in under_way if (batch := h.due()) is not None]
-        for model in {id(h.model.reduction): h.model for h, _ in due}.values():
-            own = [(h, b) for h, b in due if h.model.reduction is model.reduction]
-            prepare_copies(tuple(place - b.position for place in b.places) for _, b in own)
-            model.reduction.prepare(h.model.entries(h.state, b) for h, b in own)
-        for history in under_way:
-            history.play()
+        due = [history.due() for history in under_way]
+        batches = [(h, batch) for h, batch in zip(under_way, due, strict=True) if batch]
+        prepare_copies(
+            tuple([place - b.position for place in b.places])
+            for h, b in batches
+            if h.state.resent[b.source]
+        )
+        reduction.prepare([h.model.entries(h.state, batch) for h, batch in batches])
+        for history, batch in zip(under_way, due, strict=True):
+            history.play(batch)
         under_way = [h for h in under_way if not h.over]
 
 

@@ -61,7 +61,7 @@ class TwoSites:
 
     def keeps(self, rule: Rule) -> bool:
         """Whether the rule holds."""
-        return rule not in self.without
+        return not self.without or rule not in self.without
 
     @property
     def counters(self) -> Counters:
