@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,20 +13,21 @@ from pymysql.cursors import Cursor
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
+from dts_pipeline.adapters.batch_rows import counted, write_batch_row
+from dts_pipeline.adapters.batch_stages import stage_batch
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
-from dts_pipeline.adapters.quarantine import set_apart, standing, write_quarantine
-from dts_pipeline.adapters.records import Record, tally, write_records
-from dts_pipeline.adapters.staging import StagedTable, fill
+from dts_pipeline.adapters.quarantine import standing, write_quarantine
+from dts_pipeline.adapters.records import write_records
+from dts_pipeline.adapters.staging import StagedTable
 from dts_pipeline.adapters.unique_conflicts import write_deciding_unique
 from dts_pipeline.adapters.verdicts import classify, superseded
 from dts_pipeline.core.batches import Checkpoint
-from dts_pipeline.core.counter_columns import counters_of
-from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.links import MarkKind
 from dts_pipeline.core.marks import Mark
 from dts_pipeline.core.points import Point, reached
 from dts_pipeline.core.schema import Dialect
-from dts_pipeline.core.statements import LEDGER_SCHEMA, TableStatements
+from dts_pipeline.core.statements import LEDGER_SCHEMA
 from dts_pipeline.errors import TerminalError, TransientError
 
 _ATTEMPTS = 6
@@ -40,10 +40,6 @@ _FENCE = (
     "incarnation = %s, applied_gtids = %s, updated_at = UTC_TIMESTAMP(6) "
     "WHERE link = %s AND lane = %s AND generation = %s AND batch = %s AND offsets = %s "
     "AND mark_sequence = %s AND paused = 0"
-)
-_BATCH_ROW = (
-    "INSERT INTO `dts`.`batch` (link, lane, generation, batch, from_offsets, until_offsets, mark, "
-    "counts, committed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6))"
 )
 
 
@@ -167,45 +163,8 @@ class BatchWriter:
             )
 
     def stage(self, cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
-        """Fills temporary tables with the batch's changes; also what a preview begins with.
-
-        Changes of keys in quarantine are left out, and with `on_poison: quarantine` those that
-        cannot be decoded or stored.
-        """
-        staged = []
-        changes = request.batch.frame
-        kept = standing(cursor, request.link.name) if request.holds_quarantined else {}
-        for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):
-            if name not in request.tables or name not in request.source_tables:
-                raise TerminalError(
-                    "table_missing",
-                    "there are changes of a table that does not exist any more",
-                    where={"link": request.link.name, "table": name},
-                    remedy="Leave the table out (`!schema.table` among the pair's `tables`), or "
-                    "make it again at both sites.",
-                )
-            statements = TableStatements(
-                request.tables[str(name)],
-                request.mark.dialect,
-                slot,
-                request.mark.comment,
-                request.compare_json,
-                self._version_column(request.link, str(name)),
-                counters=counters_of(request.link, str(name)),
-            )
-            source = request.source_tables[str(name)]
-            free, held = set_apart(group, kept)
-            table = StagedTable(statements, source, free.reset_index(drop=True), left_out=held)
-            quarantines = request.link.on_poison == "quarantine" and request.holds_quarantined
-            fill(cursor, table, request.modes, request.link.detect, quarantines)
-            reached(Point.STAGING)
-            staged.append(table)
-        return staged
-
-    @staticmethod
-    def _version_column(link: Link, table: str) -> str | None:
-        policy = link.policy_of(table)
-        return policy.column if policy and policy.kind == "newest" else None
+        """See `stage_batch`; also what a preview begins with."""
+        return stage_batch(cursor, request)
 
     def _transaction(
         self,
@@ -230,8 +189,8 @@ class BatchWriter:
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
-            tables = _counts(staged, records)
-            self._batch_row(cursor, request, tables)
+            tables = counted(staged, records)
+            write_batch_row(cursor, request, tables)
             reached(Point.WRITTEN)
             connection.commit()
         except BaseException:
@@ -292,36 +251,6 @@ class BatchWriter:
             },
             remedy="Another run of this lane is ahead; this one wrote nothing.",
         )
-
-    @staticmethod
-    def _batch_row(
-        cursor: Cursor, request: ApplyRequest, tables: Mapping[str, Mapping[str, int]]
-    ) -> None:
-        after = request.batch.after
-        cursor.execute(
-            _BATCH_ROW,
-            (
-                after.link,
-                after.lane,
-                after.generation,
-                after.batch,
-                request.batch.before.offsets_json(),
-                after.offsets_json(),
-                request.mark.gtid if request.mark.kind is MarkKind.ORIGIN else "comment",
-                json.dumps({**request.batch.counts, "tables": tables, "run": request.run_id}),
-            ),
-        )
-
-
-def _counts(staged: Sequence[StagedTable], records: Sequence[Record]) -> dict[str, dict[str, int]]:
-    """What the batch did, by table: rows, and records by kind and decision."""
-    counts = {t.table.full_name: dict(t.counts) for t in staged}
-    for table in staged:
-        if table.left_out:
-            counts[table.table.full_name]["quarantined"] = len(table.left_out)
-    for name, own in tally(records).items():
-        counts.setdefault(name, {}).update(own)
-    return counts
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, int, str, int]:

@@ -1,0 +1,60 @@
+"""A batch's changes into temporary tables, table by table; keys in quarantine left out."""
+
+from __future__ import annotations
+
+from pymysql.cursors import Cursor
+
+from dts_pipeline.adapters.apply_request import ApplyRequest
+from dts_pipeline.adapters.quarantine import set_apart, standing
+from dts_pipeline.adapters.staging import StagedTable, fill
+from dts_pipeline.core.counter_columns import counters_of
+from dts_pipeline.core.links import Link
+from dts_pipeline.core.points import Point, reached
+from dts_pipeline.core.statements import TableStatements
+from dts_pipeline.errors import TerminalError
+
+
+def stage_batch(cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
+    """Fills temporary tables with the batch's changes.
+
+    Changes of keys in quarantine are left out, and with `on_poison: quarantine` those that cannot
+    be decoded or stored. Raises PoisonError without it; TerminalError `table_missing`.
+    """
+    staged = []
+    link, changes = request.link, request.batch.frame
+    kept = standing(cursor, link.name) if request.holds_quarantined else {}
+    quarantines = link.on_poison == "quarantine" and request.holds_quarantined
+    for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):
+        statements = _statements(request, str(name), slot)
+        free, held = set_apart(group, kept)
+        source = request.source_tables[str(name)]
+        table = StagedTable(statements, source, free.reset_index(drop=True), left_out=held)
+        fill(cursor, table, request.modes, link.detect, quarantines)
+        reached(Point.STAGING)
+        staged.append(table)
+    return staged
+
+
+def _statements(request: ApplyRequest, name: str, slot: int) -> TableStatements:
+    if name not in request.tables or name not in request.source_tables:
+        raise TerminalError(
+            "table_missing",
+            "there are changes of a table that does not exist any more",
+            where={"link": request.link.name, "table": name},
+            remedy="Leave the table out (`!schema.table` among the pair's `tables`), or make it "
+            "again at both sites.",
+        )
+    return TableStatements(
+        request.tables[name],
+        request.mark.dialect,
+        slot,
+        request.mark.comment,
+        request.compare_json,
+        _version_column(request.link, name),
+        counters=counters_of(request.link, name),
+    )
+
+
+def _version_column(link: Link, table: str) -> str | None:
+    policy = link.policy_of(table)
+    return policy.column if policy and policy.kind == "newest" else None
