@@ -12,13 +12,13 @@ from demoshop.compare import Picture, picture
 from demoshop.errors import DemoError
 from demoshop.evidence import Runs, runs_of
 from demoshop.setting import SITES, Setting
-from demoshop.shop import Writer
+from demoshop.shop import Writer, clash
 from demoshop.show import CONSOLE, board, say, step
 
-JOBS = ("sync_a_to_b", "sync_b_to_a")
+JOBS = ("sync_a_to_b", "sync_b_to_a", "settle")
 _WRITE_SECONDS = 30.0
 _WRITE_LIMIT = 240.0
-_EQUAL_LIMIT = 300.0
+_EQUAL_LIMIT = 420.0
 _ROUND_SECONDS = 60.0
 _REST_SECONDS = 20.0
 _LOOK_SECONDS = 2.0
@@ -70,17 +70,22 @@ def _write(setting: Setting, number: int, done: Callable[[float, Picture], bool]
     finally:
         for writer in writers.values():
             writer.stop()
+    for site in SITES:
+        with setting.connect(site) as connection:
+            clash(connection, site, number)
     written = {site: writer.transactions for site, writer in writers.items()}
     say(" ".join(f"{n} transactions at {site}." for site, n in written.items()))
     return written
 
 
 def _rest(setting: Setting, number: int) -> bool:
-    """Nobody writes; waits until scheduled runs have carried everything over and read it back."""
+    """Nobody writes; waits until the schedules have carried everything, and settled conflicts."""
     step(f"round {number}: nobody writes, the schedule goes on")
 
     def settled(_elapsed: float, now: Picture) -> bool:
-        return now.is_equal and all(link["behind"] == 0 for link in setting.status()["links"])
+        links = setting.status()["links"]
+        at_rest = all(link["behind"] == 0 and not link["open_conflicts"] for link in links)
+        return now.is_equal and at_rest
 
     return _look(setting, "waiting for equality", _EQUAL_LIMIT, settled)
 

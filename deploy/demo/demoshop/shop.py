@@ -1,7 +1,8 @@
 """A small shop with two servers: orders are taken at one, shipped at the other.
 
 Both sides write all the time, but never the same row at the same time: customers belong to the
-side that made them, orders are handed over. What two writers of one row get is in docs/delivery.md.
+side that made them, orders are handed over. Then each names the same ten new products its own way
+(`clash`): a conflict a row, which the policy decides and settlement closes (docs/reconcile.md).
 """
 
 from __future__ import annotations
@@ -40,6 +41,16 @@ def make_tables(connection: Connection) -> None:
     with connection.cursor() as cursor:
         for statement in _DDL:
             cursor.execute(f"{statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")
+
+
+def clash(connection: Connection, site: str, number: int) -> None:
+    """Inserts the same keys as the other side does, with a name of its own."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO product VALUES (%s, %s, %s, NULL, UTC_TIMESTAMP(6))",
+            [(-10 * number - i, f"as named at {site}", i) for i in range(10)],
+        )
+    connection.commit()
 
 
 class Writer(threading.Thread):
