@@ -24,6 +24,7 @@ from dts_pipeline.stages.runtime import LinkRuntime
 
 _GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
+_TOMBSTONE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def read_events(
             give_up_at = time.monotonic() + _GRACE_SECONDS
         elif time.monotonic() > give_up_at:
             break
+    _read_last_tombstones(reader)
     positions = {tp: buffer.position for tp, buffer in reader.buffers.items()}
     return Read(wanted, events, positions, cut)
 
@@ -178,6 +180,26 @@ def _read_past(runtime: LinkRuntime, wanted: Sequence[Segment]) -> None:
         reader.read_only(open_ends)
         idle_since = reader.check_idle(idle_since, reader.poll(1_000, _POLL_SECONDS))
     refuse_too_large(runtime, wanted, None)
+
+
+def _read_last_tombstones(reader: KafkaReader) -> None:
+    """Reads the tombstone behind a delete that came last.
+
+    Without it the link would look behind by one message until the table's next event. Whatever
+    else comes instead lies past the cut, like all that was read too far.
+    """
+    ends = {}
+    for tp, buffer in reader.buffers.items():
+        last = buffer.messages[-1:]
+        if last and last[0].value is not None and (parse_events(tp, last)["op"] == "d").any():
+            ends[tp] = buffer.position
+    until = time.monotonic() + _TOMBSTONE_SECONDS
+    while ends and time.monotonic() < until:
+        reader.read_only(list(ends))
+        reader.poll(len(ends), _POLL_SECONDS)
+        ends = {
+            tp: position for tp, position in ends.items() if reader.buffers[tp].position == position
+        }
 
 
 def _events_by_topic(reader: KafkaReader) -> dict[str, int]:

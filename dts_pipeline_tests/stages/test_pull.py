@@ -127,6 +127,20 @@ def test_offsets_have_gaps() -> None:
     assert batch.ranges.until()[ORDERS] == 8
 
 
+def test_the_tombstone_of_a_delete_that_came_last_is_read_too() -> None:
+    deleted = builders.delete(
+        100, "v", gtid="0-1-1", transaction="0-1-1", pos=1_000, run=run_id(T0 - 5_000)
+    )
+    logs = topics([deleted], announced((1, 1)))
+    logs[ORDERS].append(builders.tombstone(deleted, 1))
+    bench = Bench(logs, chunk=1)
+
+    batch = bench.pull()
+
+    assert len(batch.frame) == 1
+    assert batch.after.partitions[ORDERS].next_offset == 2
+
+
 def test_events_whose_end_is_not_there_wait() -> None:
     logs = topics(transaction(1, 2) + transaction(2, 1, offset=2), announced((1, 2)))
     logs[TRANSACTIONS].append(builders.raw_transaction(begin("0-1-2", offset=2, at=T0 + 9)))
