@@ -11,9 +11,9 @@ import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
-from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.database import Database, error_number
 from dts_pipeline.adapters.ledger import Ledger
-from dts_pipeline.adapters.staging import StagedTable
+from dts_pipeline.adapters.staging import DATA_ERRORS, StagedTable
 from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.conflicts import Meeting
@@ -33,6 +33,7 @@ _LOCK = (
 )
 _DRAW = "UPDATE `dts`.`checkpoint` SET mark_sequence = %s WHERE link = %s AND lane = %s"
 _ATTEMPTS = 20
+ROW_REFUSED = "row_refused"
 _NO_CHANGES = pd.DataFrame()
 
 Rows = dict[int, tuple[Any, ...]]
@@ -98,11 +99,24 @@ class ReconcileSite:
             for o, key in keys.items()
         ]
         if rows:
-            self.cursor.executemany(base.fill_stage(), rows)
+            self._fill(statements, rows)
         before = [(o, *expected[o]) for o in keys if o in expected]
         if before:
             self.cursor.executemany(base.fill_before(), before)
         self.connection.commit()
+
+    def _fill(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> None:
+        try:
+            self.cursor.executemany(statements.base.fill_stage(), rows)
+        except pymysql.MySQLError as error:
+            if error_number(error) not in DATA_ERRORS:
+                raise
+            raise TransientError(
+                ROW_REFUSED,
+                "a row of the other site does not fit this site's table",
+                where={"site": self.database.site, "table": statements.base.table.full_name},
+                remedy="Make the column as wide as at the other site, or mend the row there.",
+            ) from None
 
     def compare(self, statements: ReconcileStatements) -> list[tuple[Any, ...]]:
         """ord, found, equal, newer, then this site's columns: against the rows staged here."""

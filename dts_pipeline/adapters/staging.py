@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from dts_pipeline.adapters.quarantine import LeftOut, left_out
-from dts_pipeline.core.decode import ValueDecodeError, ValueModes, decode_rows
+from dts_pipeline.core.decode import DecodedRows, ValueDecodeError, ValueModes, decode_rows
 from dts_pipeline.core.delta import digits_of
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
@@ -21,7 +21,7 @@ from dts_pipeline.errors import PoisonError
 
 # A value that the column does not take: NULL, out of range, truncated, wrong text, too long,
 # invalid JSON or geometry (server manuals, "Error reference").
-_DATA_ERRORS = {1048, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1416, 3140, 3141, 3854, 4025, 4078}
+DATA_ERRORS = {1048, 1264, 1265, 1292, 1366, 1367, 1406, 1411, 1416, 3140, 3141, 3854, 4025, 4078}
 _COLUMN = re.compile(r"[Cc]olumn[: ]+'?(?:`?\w+`?\.)*`?([ab])(\d+)`?'?")
 
 
@@ -79,27 +79,37 @@ def _fill(
             return dict(undecodable)
     for statement in staged.statements.create():
         cursor.execute(statement)
-    stage_rows, before_rows = _rows(staged, modes)
-    parts = [(staged.statements.fill_stage(), stage_rows)]
+    rows = _rows(staged, modes)
+    parts = [(staged.statements.fill_stage(), rows.stage)]
     if detect:
-        parts.append((staged.statements.fill_before(), before_rows))
-    for statement, rows in parts:
-        refused = _insert(cursor, staged, statement, rows)
+        parts.append((staged.statements.fill_before(), rows.before))
+    for statement, part in parts:
+        refused = _insert(cursor, staged, statement, part)
         if refused and not look_on:
             raise refused[min(refused)]
         if refused:
             return refused
+    _set_enum_errors(cursor, staged, rows, detect)
     _merge_equal_keys(cursor, staged, modes, detect)
     return {}
 
 
-def _rows(
-    staged: StagedTable, modes: ValueModes
-) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """The parameters of both stages, built column by column."""
+@dataclass(frozen=True)
+class _Rows:
+    """The parameters of both stages; `errors` maps a stage's column to the ordinals that hold
+    ENUM's error value, which no parameter can say.
+    """
+
+    stage: list[tuple[Any, ...]]
+    before: list[tuple[Any, ...]]
+    errors: dict[str, list[int]]
+
+
+def _rows(staged: StagedTable, modes: ValueModes) -> _Rows:
+    """Built column by column."""
     changes, statements = staged.changes, staged.statements
-    after = _decode(staged, list(changes["after"]), modes)
-    before = _decode(staged, list(changes["before"]), modes)
+    decoded = {side: _decode(staged, list(changes[side]), modes) for side in ("after", "before")}
+    after, before = decoded["after"].columns, decoded["before"].columns
     gone = changes["after"].isna().to_numpy()
     has_before = changes["before"].notna().to_numpy()
     keys = [
@@ -123,28 +133,53 @@ def _rows(
     )
     expected = zip(range(len(changes)), *(before[name] for name in names), strict=True)
     before_rows = [row for row, present in zip(expected, has_before, strict=True) if present]
-    return stage_rows, before_rows
+    errors = _enum_errors(staged, decoded, gone.tolist())
+    return _Rows(stage_rows, before_rows, errors)
 
 
-def _sums(staged: StagedTable) -> list[list[str | None]]:
-    """What is added to each counter, as plain digits; None where a whole row is carried."""
+def _enum_errors(
+    staged: StagedTable, decoded: Mapping[str, DecodedRows], gone: Sequence[bool]
+) -> dict[str, list[int]]:
+    statements, errors = staged.statements, {}
+    names = [column.name for column in statements.columns]
+    for letter, side in (("a", "after"), ("b", "before")):
+        for name, rows in decoded[side].empty_enums.items():
+            errors[f"{letter}{names.index(name)}"] = rows
+            if name in staged.table.primary_key:
+                key = f"k{staged.table.primary_key.index(name)}"
+                mine = [row for row in rows if gone[row] == (side == "before")]
+                errors[key] = errors.get(key, []) + mine
+    return errors
+
+
+def _set_enum_errors(cursor: Cursor, staged: StagedTable, rows: _Rows, detect: bool) -> None:
+    """Puts ENUM's error value, whose number is 0, in place of the label that stood in for it."""
+    for column, ordinals in rows.errors.items():
+        stage = staged.statements.before if column[0] == "b" else staged.statements.stage
+        if ordinals and (detect or column[0] != "b"):
+            sql = f"UPDATE IGNORE {stage} SET {column} = '' WHERE ord IN %s"
+            cursor.execute(sql, (ordinals,))
+
+
+def _sums(staged: StagedTable) -> list[list[Any]]:
+    """What is added to each counter, as plain digits, None for a whole row; then `crossed`."""
     counters = staged.statements.counters
     if counters is None:
         return []
     sums = staged.changes["sums"].tolist() if "sums" in staged.changes else []
     sums = sums or [None] * len(staged.changes)
+    crossed = staged.changes["crossed"].tolist() if "crossed" in staged.changes else []
+    crossed = crossed or [False] * len(staged.changes)
     scales = [staged.source.column(name).scale for name in counters.columns]
     return [
         [digits_of(added[i], scale) if added is not None else None for added in sums]
         for i, scale in enumerate(scales)
-    ]
+    ] + [[int(bool(flag)) for flag in crossed]]
 
 
-def _decode(
-    staged: StagedTable, rows: Sequence[bytes | None], modes: ValueModes
-) -> dict[str, list[Any]]:
+def _decode(staged: StagedTable, rows: Sequence[bytes | None], modes: ValueModes) -> DecodedRows:
     try:
-        return dict(decode_rows(rows, staged.table, modes, source=staged.source).columns)
+        return decode_rows(rows, staged.table, modes, source=staged.source, empty_enums=True)
     except ValueDecodeError as error:
         change = staged.changes.iloc[error.row]
         raise error.at(change["topic"], int(change["partition"]), int(change["offset"])) from None
@@ -159,7 +194,7 @@ def _insert(
     try:
         cursor.executemany(statement, rows)
     except (pymysql.DataError, pymysql.OperationalError, pymysql.IntegrityError) as error:
-        if error.args[0] not in _DATA_ERRORS:
+        if error.args[0] not in DATA_ERRORS:
             raise
         cursor.connection.rollback()
         return _find_poison(cursor, staged, statement, rows)
@@ -238,7 +273,8 @@ def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, de
     staged.changes = changes[~both_absent].drop(dropped, errors="ignore").reset_index(drop=True)
     for statement in staged.statements.create():
         cursor.execute(statement)
-    stage_rows, before_rows = _rows(staged, modes)
-    _insert(cursor, staged, staged.statements.fill_stage(), stage_rows)
+    rows = _rows(staged, modes)
+    _insert(cursor, staged, staged.statements.fill_stage(), rows.stage)
     if detect:
-        _insert(cursor, staged, staged.statements.fill_before(), before_rows)
+        _insert(cursor, staged, staged.statements.fill_before(), rows.before)
+    _set_enum_errors(cursor, staged, rows, detect)

@@ -49,8 +49,8 @@ class Counted:
     """How a counted change meets the target's row (`meet`).
 
     `adds`: the sums are added and the larger versions taken, whoever wins the other columns.
-    Without it the change is one of the whole row. `back`: a version went back, so that the larger
-    of two need not be the same at both sites: that leaves a record.
+    Without it the change is one of the whole row. `back`: a version went back or may have done so,
+    and the larger of two need not be the same at both sites: that leaves a record.
     """
 
     meeting: Meeting
@@ -131,11 +131,13 @@ def split(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def compact(counted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`(changes, superseded)` of counted keys (`split`).
 
-    `changes` has CHANGE_COLUMNS and `sums`, one row a key: `after` is the row as the source has it
-    at the batch's end, `before` the row before the first user event behind the last mark that
-    changed other columns, or the same as `after` if there is none. `superseded` has
-    CHANGE_COLUMNS: a row per key whose users' changes of other columns were overtaken by such a
-    mark (rule R2). A key that is as it was before is left out, as ever.
+    `changes` has CHANGE_COLUMNS, `sums` and `crossed`, one row a key: `after` is the row as the
+    source has it at the batch's end, `before` the row before the first user event behind the last
+    mark that changed other columns, or the same as `after` if there is none; `crossed` (bool) says
+    that a marked event stands among the users', so that the versions at the two sites may be those
+    of different writes. `superseded` has CHANGE_COLUMNS: a row per key whose users' changes of
+    other columns were overtaken by such a mark (rule R2). A key that is as it was before is left
+    out, as ever.
     """
     keys, places = _codes(counted), np.arange(len(counted))
     user = ~counted["marked"].to_numpy(dtype=np.bool_)
@@ -148,11 +150,12 @@ def compact(counted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     sums = _totals(keys, user, counted["sums"])
     still = _first(keys, user & moved & behind_mark) < 0
     unchanged = still & _equal(before[first], after[last]) & ~np.array([any(s) for s in sums], bool)
-    changes = counted.iloc[last].assign(before=expected, snapshot=False, sums=sums)
+    crossed = _last(keys, ~user) >= 0
+    changes = counted.iloc[last].assign(before=expected, snapshot=False, sums=sums, crossed=crossed)
     overtaken = user & moved & ~behind_mark
     starts, ends = _first(keys, overtaken), _last(keys, overtaken)
     lost = counted.iloc[ends[ends >= 0]].assign(before=before[starts[starts >= 0]], snapshot=False)
-    kept = changes[~unchanged].sort_values("ordinal")[[*CHANGE_COLUMNS, "sums"]]
+    kept = changes[~unchanged].sort_values("ordinal")[[*CHANGE_COLUMNS, "sums", "crossed"]]
     return kept.reset_index(drop=True), lost[CHANGE_COLUMNS].reset_index(drop=True)
 
 
@@ -164,12 +167,14 @@ def meet(
     counters: Counters,
     *,
     fits: bool = True,
+    crossed: bool = False,
 ) -> Counted:
     """How a counted change meets the target's row (the SQL in `statements`, on one row).
 
     `fits` says that every counter takes its new value. An absent row, a NULL counter and one that
     would leave its range are conflicts of the whole row. A change is never found "same" for its
-    counters; the other columns meet as any row does.
+    counters; the other columns meet as any row does. `crossed` as `compact` has it: then the
+    larger version need not be the one that the source has.
     """
     if found is None or not fits or any(found[name] is None for name in counters.columns):
         return Counted(Meeting.CONFLICT, adds=False)
@@ -178,7 +183,9 @@ def meet(
         for name, added in zip(counters.columns, sums, strict=True)
     ):
         return Counted(Meeting.CLEAN, adds=False)
-    back = any(_larger(before[name], after[name]) != after[name] for name in counters.versions)
+    back = any(
+        crossed or _larger(before[name], after[name]) != after[name] for name in counters.versions
+    )
     others = counters.others(list(after))
     old, new, there = ([row[name] for name in others] for row in (before, after, found))
     if old == new:

@@ -1,7 +1,7 @@
 """The SQL of counters, beside that of `statements`: `delta.meet` and `delta.merge` on whole tables.
 
 A stage of a table with counters has a column more for each, d0…: what is added to it. They are
-NULL for a change that is carried as a whole row.
+NULL for a change that is carried as a whole row. One more, `crossed`, is that of `delta.compact`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class CounterStatements:
     equal: Equal
 
     def stage_columns(self) -> list[str]:
-        """The definitions of d0…; wide enough for any sum of the column's values."""
+        """The definitions of d0…, wide enough for any sum of the column's values, and `crossed`."""
         columns = [self.table.column(name) for name in self.counters.columns]
-        return [f"d{i} DECIMAL(65, {c.scale}) NULL" for i, c in enumerate(columns)]
+        sums = [f"d{i} DECIMAL(65, {c.scale}) NULL" for i, c in enumerate(columns)]
+        return [*sums, "crossed TINYINT NOT NULL"]
 
     def meeting(self, found: str, whole: str) -> str:
         """`Meeting` of a change; `whole` is the expression for one that is carried as a row."""
@@ -45,9 +46,9 @@ class CounterStatements:
         )
 
     def adds(self, found: str) -> str:
-        """Whether the sums are added: 0 no, 1 yes, 2 yes although a version went back."""
+        """Whether the sums are added: 0 no, 1 yes, 2 yes, and a version may have gone back."""
         back = " OR ".join(
-            f"COALESCE(s.a{i} < b.b{i}, s.a{i} IS NULL AND b.b{i} IS NOT NULL)"
+            f"s.crossed OR COALESCE(s.a{i} < b.b{i}, s.a{i} IS NULL AND b.b{i} IS NOT NULL)"
             for i in map(self._index, self.counters.versions)
         )
         return (

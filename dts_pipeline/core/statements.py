@@ -26,6 +26,7 @@ from dts_pipeline.core.conflicts import Meeting
 from dts_pipeline.core.delta import Counters
 from dts_pipeline.core.delta_statements import CounterStatements
 from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.stage_width import sorts, staged_types
 
 __all__ = [
     "LEDGER_SCHEMA", "TableStatements", "quoted", "readable", "same_bytes", "stage_type",
@@ -85,8 +86,9 @@ class TableStatements:
         names = (self.stage, self.before, self.verdict)
         drops = [f"DROP TEMPORARY TABLE IF EXISTS {name}" for name in names]
         keys = [f"k{i} {stage_type(c)}" for i, c in enumerate(self.key_columns)]
-        after = [f"a{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
-        before = [f"b{i} {stage_type(c)}" for i, c in enumerate(self.columns)]
+        types = staged_types(self.key_columns, self.columns)
+        after = [f"a{i} {kind}" for i, kind in enumerate(types)]
+        before = [f"b{i} {kind}" for i, kind in enumerate(types)]
         sums = self._counting.stage_columns() if self._counting else []
         head = "ord INT NOT NULL PRIMARY KEY"
         flags = "is_delete TINYINT NOT NULL, has_before TINYINT NOT NULL"
@@ -103,7 +105,7 @@ class TableStatements:
 
     def fill_stage(self) -> str:
         """The INSERT of stage rows: ord, is_delete, has_before, key values, after values, sums."""
-        sums = len(self.counters.columns) if self.counters else 0
+        sums = len(self.counters.columns) + 1 if self.counters else 0
         width = 3 + len(self.key_columns) + len(self.columns) + sums
         return f"INSERT INTO {self.stage} VALUES ({', '.join(['%s'] * width)})"
 
@@ -147,13 +149,13 @@ class TableStatements:
         )
 
     def found_rows(self) -> str:
-        """The target's rows of the conflicts: ord, then each column as text or hex."""
+        """The target's rows of the conflicts, in any order: ord, each column as text or hex."""
         columns = ", ".join(f"{readable(c, 't')} AS {quoted(c.name)}" for c in self.columns)
         return (
             f"SELECT STRAIGHT_JOIN s.ord AS ord, {columns} FROM {self.verdict} AS v "
             f"JOIN {self.stage} AS s ON s.ord = v.ord "
             f"JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"WHERE v.meeting = {Meeting.CONFLICT.value} OR v.adds > 1 ORDER BY s.ord"
+            f"WHERE v.meeting = {Meeting.CONFLICT.value} OR v.adds > 1"
         )
 
     def set_won(self) -> str:
@@ -208,15 +210,19 @@ class TableStatements:
         )
 
     def insert(self) -> str:
-        """Inserts the absent rows in key order; a plain INSERT, so that a race fails aloud."""
+        """Inserts the absent rows; a plain INSERT, so that a race fails aloud.
+
+        In key order where the server can sort such rows.
+        """
         names = ", ".join(quoted(c.name) for c in self.columns)
         values = ", ".join(f"s.a{i}" for i in range(len(self.columns)))
-        order = ", ".join(f"s.k{i}" for i in range(len(self.key_columns)))
+        keys = ", ".join(f"s.k{i}" for i in range(len(self.key_columns)))
+        order = f" ORDER BY {keys}" if sorts(self.columns, self.dialect) else ""
         which = "" if self.replaces_rows else " AND NOT v.found"
         return (
             f"INSERT {self.mark_comment} INTO {table_name(self.table)} ({names}) "
             f"SELECT {values} FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"WHERE {WRITTEN} AND NOT s.is_delete{which} ORDER BY {order}"
+            f"WHERE {WRITTEN} AND NOT s.is_delete{which}{order}"
         )
 
     def on_key(self) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dts_pipeline.adapters.database import Database
+from dts_pipeline.adapters.reconcile_site import ROW_REFUSED
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
@@ -25,6 +26,8 @@ from dts_pipeline.stages.reconcile_round import run_round
 from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
+_OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
+"""Errors that one key makes: the others are done without it."""
 Carry = Callable[[LinkRuntime], object]
 
 
@@ -162,12 +165,12 @@ def _until_equal(
             result = run_round(pair, known.first, known.second, left, how, carry, patience)
         except TransientError as error:
             report.reasons[error.code] += 1
-            halves = _halves(left) if error.code == "duplicate_key" else []
-            if halves:
+            if error.code in _OF_ONE_KEY:
+                halves = _halves(left)
                 for half in halves:
                     _until_equal(pair, known, half, report, how, carry, patience)
-                return
-            if error.code == "duplicate_key":
+                if halves:
+                    return
                 break
             if error.code == "link_behind" or attempt == patience.rounds - 1:
                 raise

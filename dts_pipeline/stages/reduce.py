@@ -71,12 +71,15 @@ def drop_marked(batch: Batch) -> Batch:
 def compact(batch: Batch) -> Batch:
     """At most one change per key; `frame` has the columns of `compaction.CHANGE_COLUMNS`.
 
-    With counters also `sums` (`delta.compact`), None for a change that is carried as a row.
+    With counters also `sums` and `crossed` (`delta.compact`), None and False for a change that is
+    carried as a row.
     """
     began = time.monotonic()
     changes = compaction.compact(batch.frame)
     if batch.counted is not None:
-        changes = pd.concat([changes.assign(sums=None), batch.counted], ignore_index=True)
+        changes = pd.concat(
+            [changes.assign(sums=None, crossed=False), batch.counted], ignore_index=True
+        )
     return replace(
         batch,
         frame=changes,

@@ -81,8 +81,8 @@ class Reduction:
             counted, plain = delta.split(delta.measure(frame, before, after, self.counters))
             changes, overtaken = delta.compact(counted)
             _overtake(found, overtaken)
-            for table, key, old, new, sums in _columns(changes, "sums"):
-                yield table, Change(_key(key), _value(old), _value(new), sums[0])
+            for table, key, old, new, sums, crossed in _columns(changes, "sums", "crossed"):
+                yield table, Change(_key(key), _value(old), _value(new), sums[0], crossed)
         counting, overtaken = compaction.drop_marked(plain)
         _overtake(found, overtaken)
         for table, key, old, new in _columns(compaction.compact(counting)):
@@ -115,16 +115,16 @@ def _counted_pattern(entries: Entries) -> tuple[Pattern, list[Value], dict[int, 
 
 def _named(change: Change, values: list[Any], bases: dict[int, int]) -> Change:
     """The change of a pattern with the names of the batch's own rows."""
-    key, before, after, added = change
+    key, before, after, added, crossed = change
     if key not in bases:
-        return Change(key, _renamed(before, values), _renamed(after, values), added)
+        return Change(key, _renamed(before, values), _renamed(after, values), added, crossed)
     texts, versions = values
     base = bases[key]
     sides = [
         None if row is None else Row(texts[int(row.text)], versions[row.version], row.stock + base)
         for row in (before, after)
     ]
-    return Change(key, sides[0], sides[1], added)
+    return Change(key, sides[0], sides[1], added, crossed)
 
 
 def _renamed(row: Any, values: list[Value]) -> Value:

@@ -39,6 +39,7 @@ class Change(NamedTuple):
     before: Value
     after: Value
     added: int | None = None
+    crossed: bool = False
 
 
 class Batch(NamedTuple):

@@ -37,7 +37,7 @@ TYPES = (
     "y YEAR, bits BIT(12), raw VARBINARY(20), txt TEXT, e ENUM('x','y'), s SET('p','q'), g POINT, "
     "PRIMARY KEY (k, n)) CHARACTER SET utf8mb4"
 )
-TABLES = ("meeting", "midway", "stubborn", "waits", "closed_late", "many")
+TABLES = ("meeting", "midway", "stubborn", "waits", "closed_late", "many", "narrow")
 
 
 @pytest.fixture(
@@ -203,6 +203,26 @@ def test_thousands_of_keys_in_one_round(rig: Rig, pair: PairRuntime) -> None:
     counts = report.tables[f"{rig.name}.many"]
     assert (counts["written"], counts["equal"], counts["closed"]) == (3_000, 5_000, 3_000)
     assert report.rounds == 2
+    rig.assert_equal()
+
+
+def test_a_row_that_does_not_fit_stops_its_own_key_only(rig: Rig, pair: PairRuntime) -> None:
+    rig.sql("a", "INSERT INTO narrow VALUES " + ", ".join(f"({n}, 'v')" for n in range(9)))
+    rig.sync()
+    hidden(rig, "a", "ALTER TABLE narrow MODIFY v VARCHAR(100)")
+    hidden(rig, "a", "UPDATE narrow SET v = REPEAT('x', 90) WHERE id = 4")
+    hidden(rig, "b", "UPDATE narrow SET v = 'wrong' WHERE id IN (1, 7)")
+    name = f"{rig.name}.narrow"
+    site = Policy("site", rig.sites[0])
+    keys = pd.DataFrame({"id": range(9)})
+
+    report = reconcile(pair, {name: keys}, reason=Kind.REPAIR, policy=site, carry=carry)
+
+    counts = report.tables[name]
+    assert (counts["written"], counts["equal"], counts["again"]) == (2, 8, 1)
+    assert report.reasons["row_refused"] > 0
+    hidden(rig, "a", "UPDATE narrow SET v = 'v' WHERE id = 4")
+    hidden(rig, "a", "ALTER TABLE narrow MODIFY v VARCHAR(50)")
     rig.assert_equal()
 
 
