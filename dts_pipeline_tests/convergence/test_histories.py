@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline_tests.convergence.histories import PLAIN, drawn, play, shortest, tally
-from dts_pipeline_tests.convergence.rows import Entry, Row, Value
+from dts_pipeline_tests.convergence.rows import Change, Entry, Row, Value
 from dts_pipeline_tests.convergence.state import State
 from dts_pipeline_tests.convergence.two_sites import Rule, TwoSites
 
@@ -102,7 +102,7 @@ def test_a_pattern_stands_for_all_batches_that_differ_in_names_only() -> None:
         entries = (Entry(0, old, new), Entry(0, new, other, True), Entry(1, None, old))
         changes, superseded = reduction.of(entries)
 
-        assert [tuple(change) for change in changes] == [(1, None, old, None)]
+        assert list(changes) == [Change(1, None, old)]
         assert superseded == (0,)
 
 
