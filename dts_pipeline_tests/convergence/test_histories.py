@@ -112,7 +112,7 @@ def test_a_counted_pattern_keeps_what_was_added() -> None:
         before, mid, after = (Row("v", 0, base + n) for n in (0, 10, 11))
         changes, _ = reduction.of((Entry(0, before, mid), Entry(0, mid, after, True)))
 
-        assert [tuple(change) for change in changes] == [(0, before, after, 10)]
+        assert list(changes) == [Change(0, before, after, 10, crossed=True)]
 
 
 def test_histories_of_two_kinds_of_table_are_not_played_together() -> None:
