@@ -264,11 +264,8 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Adds another tally's counts."""
-        self.histories += other.histories
-        self.writes += other.writes
-        self.rounds += other.rounds
-        self.recorded += other.recorded
-        self.differing += other.differing
+        for name in ("histories", "writes", "rounds", "recorded", "differing"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.wrong.update(other.wrong)
         self.first = self.first or other.first
 

@@ -18,15 +18,16 @@ from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.reconcile import Outcome, Readings, Round
 from dts_pipeline_tests.convergence.rows import SITES, A, B, Entry
-from dts_pipeline_tests.convergence.state import Keys, Pair, Settling, State
-from dts_pipeline_tests.convergence.two_sites import (
-    Rule,
-    TwoSites,
+from dts_pipeline_tests.convergence.state import (
+    Keys,
+    Pair,
+    Settling,
+    State,
     calmed,
-    compare,
     logged,
     recorded,
 )
+from dts_pipeline_tests.convergence.two_sites import Rule, TwoSites, compare
 
 
 class _Readings(Readings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dts_pipeline.core.conflicts import Kind
@@ -187,3 +188,57 @@ def _behind(resent: tuple[tuple[int, int], ...], message: int) -> int:
         if message >= first:
             places = behind
     return places
+
+
+def logged(state: State, site: int, entries: list[Entry]) -> State:
+    """These events happen at a site."""
+    rows, logs = list(state.rows), list(state.logs)
+    own = list(rows[site])
+    for entry in entries:
+        own[entry.key] = entry.after
+    rows[site] = tuple(own)
+    logs[site] = (*logs[site], *entries)
+    return state._replace(rows=(rows[0], rows[1]), logs=(logs[0], logs[1]))
+
+
+def recorded(state: State, site: int, kinds: list[tuple[int, Kind]]) -> State:
+    """Records open in the site's ledger, or are brought up to date: no round closes them then."""
+    if not kinds:
+        return state
+    records = list(state.records)
+    own = list(records[site])
+    for key, kind in kinds:
+        own[key] = kind
+    records[site] = tuple(own)
+    settling = state.settling
+    if settling is not None:
+        closable = list(settling.closable)
+        closable[site] = closable[site] - {key for key, _ in kinds}
+        settling = settling._replace(closable=(closable[0], closable[1]))
+    return state._replace(records=(records[0], records[1]), settling=settling)
+
+
+def calmed(state: State, keys: Iterable[int]) -> State:
+    """Looks at keys that links or rounds touched: a dispute ends where both sites are equal.
+
+    And no user's write is under way then. If there was no dispute, they must have the row that was
+    written last; and the counter must have all that users added.
+    """
+    for key in keys:
+        row = state.rows[0][key]
+        if row != state.rows[1][key]:
+            continue
+        is_disputed, count = state.disputed[key], count_of(row)
+        total = state.sums[key] if state.sums else count
+        if row == state.last[key] and not is_disputed and total == count:
+            continue
+        if state.users_unread(0, key) or state.users_unread(1, key):
+            continue
+        if (row != state.last[key] and not is_disputed) or (total is not None and total != count):
+            state = state._replace(lost=True)
+        disputed, last, sums = list(state.disputed), list(state.last), list(state.sums)
+        disputed[key], last[key] = False, row
+        if sums:
+            sums[key] = count
+        state = state._replace(disputed=tuple(disputed), last=tuple(last), sums=tuple(sums))
+    return state
