@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -28,7 +27,7 @@ VERSIONED: tuple[Value, ...] = (None, Row("a", OWN), Row("b", OWN))
 ADDED = (1, 10, -1, 1)
 
 STEPS = (
-    ("write", 30), ("link", 24), ("pull", 7), ("apply", 7), ("move", 3), ("crash", 3),
+    ("write", 42), ("link", 24), ("pull", 7), ("apply", 7), ("move", 3), ("crash", 3),
     ("round", 22), ("commit", 3), ("abandon", 2), ("replay", 3),
 )  # fmt: skip
 _NAMES = [name for name, weight in STEPS for _ in range(weight)]
@@ -197,12 +196,12 @@ class History:
 
 
 def drawn(random: Random, count: int, model: TwoSites) -> Iterable[History]:
-    """Histories of four to thirty steps, most of them about one key and in small batches."""
+    """Histories of six to thirty steps, most of them about one key and in small batches."""
     values = VERSIONED if model.versioned else TIMED if model.policy.kind == "newest" else PLAIN
     below, choice = random.random, random.choice
     for _ in range(count):
         steps = []
-        for _ in range(4 + int(below() * below() * 27)):
+        for _ in range(6 + int(below() * below() * 27)):
             step = choice(_NAMES)
             site = int(below() * 2)
             if step in ("link", "pull"):
@@ -243,66 +242,3 @@ def play(histories: Sequence[History]) -> None:
         for history, batch in zip(under_way, due, strict=True):
             history.play(batch)
         under_way = [h for h in under_way if not h.over]
-
-
-@dataclass
-class Tally:
-    """What became of many histories of one cell. `rounds`, `writes`: of all histories together.
-
-    `recorded`, `differing`: histories that came to rest with an open record, and with keys that
-    were different, before the last rounds. `wrong`: what went wrong, how often; `first`: the number
-    of the first such history.
-    """
-
-    histories: int = 0
-    writes: int = 0
-    rounds: int = 0
-    recorded: int = 0
-    differing: int = 0
-    wrong: Counter[str] = field(default_factory=Counter)
-    first: tuple[int, int] | None = None
-
-    def add(self, other: Tally) -> None:
-        """Adds another tally's counts."""
-        for name in ("histories", "writes", "rounds", "recorded", "differing"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.wrong.update(other.wrong)
-        self.first = self.first or other.first
-
-
-def tally(seed: int, count: int, model: TwoSites) -> Tally:
-    """Draws and plays `count` histories of a model; `first` names the seed and the history."""
-    histories = list(drawn(Random(seed), count, model))
-    play(histories)
-    found = Tally(
-        count,
-        sum(h.writes for h in histories),
-        sum(h.rounds for h in histories),
-        sum(h.recorded for h in histories),
-        sum(h.differing for h in histories),
-        Counter(h.wrong for h in histories if h.wrong is not None),
-    )
-    found.first = next(((seed, n) for n, h in enumerate(histories) if h.wrong is not None), None)
-    return found
-
-
-def shortest(seed: int, number: int, model: TwoSites) -> History:
-    """A drawn history that goes wrong, without the steps that it goes wrong without."""
-    drawn_one = list(drawn(Random(seed), number + 1, model))[number]
-    steps = drawn_one.steps[::-1]
-
-    def again(chosen: list[Step]) -> History:
-        history = replace(drawn_one, steps=list(chosen), _pulled=([], []))
-        play([history])
-        return history
-
-    place = 0
-    while place < len(steps):
-        fewer = steps[:place] + steps[place + 1 :]
-        if fewer and again(fewer).wrong is not None:
-            steps, place = fewer, 0
-        else:
-            place += 1
-    found = again(steps)
-    found.steps = steps
-    return found

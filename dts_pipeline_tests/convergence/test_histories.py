@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
-from dts_pipeline_tests.convergence.histories import PLAIN, drawn, play, shortest, tally
+from dts_pipeline_tests.convergence.histories import PLAIN, drawn, play
 from dts_pipeline_tests.convergence.rows import Change, Entry, Row, Value
 from dts_pipeline_tests.convergence.state import State
+from dts_pipeline_tests.convergence.tally import shortest, tally
 from dts_pipeline_tests.convergence.two_sites import Rule, TwoSites
 
 SITE = TwoSites(Policy("site", "a"))

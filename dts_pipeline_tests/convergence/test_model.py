@@ -18,9 +18,9 @@ import pytest
 
 from dts_pipeline.core.links import Policy
 from dts_pipeline_tests.convergence.exploration import OWN, Exploration
-from dts_pipeline_tests.convergence.histories import Tally, shortest, tally
 from dts_pipeline_tests.convergence.rows import Row, Value
 from dts_pipeline_tests.convergence.state import State
+from dts_pipeline_tests.convergence.tally import Tally, shortest, tally
 from dts_pipeline_tests.convergence.two_sites import TwoSites
 
 pytestmark = [pytest.mark.convergence, pytest.mark.timeout(3600)]
