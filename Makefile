@@ -12,9 +12,10 @@ FLAVOUR ?= mariadb
 PYTEST_ARGS ?=
 SAMPLE ?=
 NOT_MYSQL := $(if $(filter-out 0,$(SAMPLE)), and not mysql)
+NOT_ELSEWHERE := not (matrix or guards or faults or repairs or convergence or fidelity)
 FLAVOURS := $(if $(NOT_MYSQL),,$(SERVERS)mixed)
 
-.PHONY: help setup demo test test-faults test-guards test-mysql test-matrix test-convergence
+.PHONY: help setup demo test test-faults test-guards test-repairs test-mysql test-matrix test-convergence
 .PHONY: lint format types clean
 
 help: ## this list
@@ -35,7 +36,7 @@ demo: $(VENV) ## two servers that become equal, with Dagster; until Ctrl-C. CHEC
 	@$(BIN)/python deploy/demo --flavour $(FLAVOUR) $(if $(filter-out 0,$(CHECK)),--check)
 
 test: setup ## unit tests, and integration on MariaDB
-	$(BIN)/pytest -m 'not mysql and not matrix and not guards and not faults and not convergence' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not mysql and $(NOT_ELSEWHERE)' $(PYTEST_ARGS)
 
 test-faults: setup $(FLAVOURS) ## killed runs, lost connections, two runs at once. SAMPLE=1: MariaDB only
 	$(BIN)/pytest -m 'faults$(NOT_MYSQL)' $(PYTEST_ARGS)
@@ -43,8 +44,11 @@ test-faults: setup $(FLAVOURS) ## killed runs, lost connections, two runs at onc
 test-guards: setup $(FLAVOURS) ## bad input and preflight. SAMPLE=1: MariaDB only
 	$(BIN)/pytest -m 'guards$(NOT_MYSQL)' $(PYTEST_ARGS)
 
+test-repairs: setup $(FLAVOURS) ## settle, replay, preview, verify, repair, quarantine. SAMPLE=1: MariaDB only
+	$(BIN)/pytest -m 'repairs and not matrix$(NOT_MYSQL)' $(PYTEST_ARGS)
+
 test-mysql: setup $(SERVERS)mixed ## integration on MySQL
-	$(BIN)/pytest -m 'mysql and not matrix and not guards and not faults and not convergence' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'mysql and $(NOT_ELSEWHERE)' $(PYTEST_ARGS)
 
 test-matrix: setup $(SERVERS)mixed ## every flavour with every mark; long
 	$(BIN)/pytest -m matrix $(PYTEST_ARGS)

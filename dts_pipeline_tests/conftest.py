@@ -14,15 +14,27 @@ MakeRig = Callable[..., Rig]
 _MARKED = {
     "guards": ("test_bad_", "test_on_servers"),
     "faults": ("test_killed_runs", "test_lost_connections", "test_two_runs"),
+    "repairs": (
+        "test_checksums",
+        "test_preview",
+        "test_quarantine",
+        "test_replay",
+        "test_settle",
+        "test_trace",
+        "test_unique_conflicts",
+        "test_verify",
+    ),
 }
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bad input and faults on real servers have targets of their own: `make test-guards` …"""
+    """Some suites on real servers have targets of their own: `make test-guards` …"""
     for item in items:
         for mark, names in _MARKED.items():
-            if item.path.name.startswith(names):
+            if item.path.parent.name in ("integration", "preflight") and item.path.name.startswith(
+                names
+            ):
                 item.add_marker(mark)
 
 
