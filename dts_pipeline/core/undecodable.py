@@ -24,7 +24,7 @@ def _search(
     rows: Sequence[bytes | None], start: int, table: Table, modes: ValueModes, source: Table
 ) -> dict[int, ValueDecodeError]:
     try:
-        decode_rows(rows, table, modes, source=source)
+        decode_rows(rows, table, modes, source=source, empty_enums=True)
     except ValueDecodeError as error:
         if len(rows) == 1:
             return {start: error}

@@ -97,7 +97,7 @@ def _decoded(
         bad = find_undecodable(rows, target, modes, source)
         rows = [None if i in bad else row for i, row in enumerate(rows)] if bad else rows
     try:
-        return decode_rows(rows, target, modes, source=source).columns
+        return decode_rows(rows, target, modes, source=source, empty_enums=True).columns
     except ValueDecodeError as error:
         place = events.iloc[error.row]
         where = str(place["topic"]), int(place["partition"]), int(place["offset"])

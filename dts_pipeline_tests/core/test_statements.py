@@ -135,7 +135,7 @@ def test_what_is_read_back() -> None:
         "CAST(t.`name` AS CHAR) AS `name`, CAST(t.`total` AS CHAR) AS `total` "
         "FROM `dts`.`verdict_3` AS v JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
         "JOIN `shop`.`orders` AS t ON t.`id` = s.k0 "
-        "WHERE v.meeting = 2 OR v.adds > 1 ORDER BY s.ord"
+        "WHERE v.meeting = 2 OR v.adds > 1"
     )
     assert statements().expected_counts() == (
         "SELECT COALESCE(SUM(s.is_delete AND v.found), 0), "
