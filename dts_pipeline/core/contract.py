@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
 from dts_pipeline.core.type_fit import Fit, family_of, misfit
 
 _CASCADES_LOGGED = (9, 6)
@@ -37,7 +38,8 @@ def compare_tables(
     values are refused (the link then stops) or, if `silent`, arrive changed. HARMLESS: worth
     knowing only. The order of columns, defaults and indexes that are not unique do not matter.
     """
-    found = [*_table_differences(source, target), *_key_differences(source, target)]
+    found = [*_table_differences(source, target), *_width_differences(target)]
+    found += _key_differences(source, target)
     for column in source.columns:
         found += _column_differences(column, source, target, (source_dialect, target_dialect))
     found += _extra_columns(source, target)
@@ -70,6 +72,20 @@ def _table_differences(source: Table, target: Table) -> Iterator[Difference]:
                 f"the {side}'s table uses the engine {table.engine}, which cannot roll back",
                 f"At the {side}: ALTER TABLE … ENGINE=InnoDB.",
             )
+
+
+def _width_differences(target: Table) -> Iterator[Difference]:
+    needed = stage_columns(target)
+    if needed > MOST_COLUMNS:
+        yield Difference(
+            Fit.IMPOSSIBLE,
+            "table_too_wide",
+            target.full_name,
+            None,
+            f"a batch stages the table's columns and key in a temporary table of {needed} columns, "
+            f"of which the server takes {MOST_COLUMNS}",
+            "Split the table, or leave it out.",
+        )
 
 
 def _key_differences(source: Table, target: Table) -> Iterator[Difference]:

@@ -55,7 +55,12 @@ _INTEGER = Codec("a whole number", frozenset({int}))
 _TINYINT = Codec("a whole number", frozenset({int, bool}), int)
 _UNSIGNED = Codec("a whole number", frozenset({int}), decode_numbers.unsigned_of_signed)
 _BIG_UNSIGNED = Codec("a base64 number", frozenset({str}), decode_numbers.integer_of_base64)
-_DOUBLE = Codec("a number", frozenset({int, float}))
+_DOUBLE = Codec(
+    "a number",
+    frozenset({int, float}),
+    decode_numbers.exact_zero,
+    decode_numbers.exact_zeros,
+)
 _FLOAT = replace(
     _DOUBLE,
     convert=decode_numbers.float32_of_number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from binascii import a2b_base64
@@ -64,17 +65,29 @@ def bits_of_base64(text: str) -> bytes:
     return a2b_base64(text, strict_mode=True)[::-1]
 
 
-def float32_of_number(number: float) -> float:
+def exact_zeros(numbers: list[float]) -> list[float | str]:
+    """-0.0 as text: a server takes the literal -0.0e0 for the negation of 0, MariaDB for 0."""
+    if 0 not in numbers:
+        return list(numbers)
+    return [exact_zero(number) for number in numbers]
+
+
+def exact_zero(number: float) -> float | str:
+    """`exact_zeros` of one number."""
+    return "-0.0" if number == 0 and math.copysign(1, number) < 0 else number
+
+
+def float32_of_number(number: float) -> float | str:
     """The 32-bit value that Debezium's shortest digits mean, written out in full.
 
     The digits themselves can lie beyond the range: the largest FLOAT is sent as 3.4028235e+38,
     which a server refuses.
     """
     found: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    return found
+    return exact_zero(found)
 
 
-def float32s_of_numbers(numbers: list[float]) -> list[float]:
+def float32s_of_numbers(numbers: list[float]) -> list[float | str]:
     """`float32_of_number` for many values at once."""
     with np.errstate(over="raise"):
         try:
@@ -82,4 +95,4 @@ def float32s_of_numbers(numbers: list[float]) -> list[float]:
         except FloatingPointError:
             raise OverflowError("beyond the range of FLOAT") from None
     found: list[float] = narrow.astype(np.float64).tolist()
-    return found
+    return exact_zeros(found)
