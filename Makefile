@@ -15,7 +15,8 @@ NOT_MYSQL := $(if $(filter-out 0,$(SAMPLE)), and not mysql)
 NOT_ELSEWHERE := not (matrix or guards or faults or repairs or convergence or fidelity)
 FLAVOURS := $(if $(NOT_MYSQL),,$(SERVERS)mixed)
 
-.PHONY: help setup demo test test-faults test-guards test-repairs test-mysql test-matrix test-convergence
+.PHONY: help setup demo test test-faults test-guards test-repairs test-mysql test-matrix
+.PHONY: test-convergence test-fidelity
 .PHONY: lint format types clean
 
 help: ## this list
@@ -55,6 +56,9 @@ test-matrix: setup $(SERVERS)mixed ## every flavour with every mark; long
 
 test-convergence: setup $(FLAVOURS) ## both sites end equal, in a model and on servers; SAMPLE=1: minutes
 	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'convergence$(NOT_MYSQL)' $(PYTEST_ARGS)
+
+test-fidelity: setup $(FLAVOURS) ## every type and every odd case, byte by byte. SAMPLE=1: MariaDB only
+	$(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 lint: $(VENV) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -66,7 +66,7 @@ def bits_of_base64(text: str) -> bytes:
 
 
 def exact_zeros(numbers: list[float]) -> list[float | str]:
-    """-0.0 as text: a server takes the literal -0.0e0 for the negation of 0, MariaDB for 0."""
+    """-0.0 as text, for the literal -0.0e0 is the negation of 0; MariaDB stores 0 all the same."""
     if 0 not in numbers:
         return list(numbers)
     return [exact_zero(number) for number in numbers]

@@ -1,0 +1,5 @@
+INSERT INTO bytes_binary_key VALUES (0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF,3),(0x61,4),(0x41,5);
+UPDATE bytes_binary_key SET v=9 WHERE k=0x00000000000000000000000000000001;
+-- next batch
+DELETE FROM bytes_binary_key WHERE v=2;
+UPDATE bytes_binary_key SET k=0x6161 WHERE v=4;

@@ -1,0 +1,1 @@
+CREATE TABLE bytes_char_binary (id INT PRIMARY KEY, c CHAR(3) CHARACTER SET binary, v VARCHAR(5) CHARACTER SET binary, t TEXT CHARACTER SET binary);

@@ -1,0 +1,1 @@
+CREATE TABLE bytes_every_byte (id INT PRIMARY KEY, v VARBINARY(256), b BLOB);

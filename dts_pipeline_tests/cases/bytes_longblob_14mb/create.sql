@@ -1,0 +1,1 @@
+CREATE TABLE bytes_longblob_14mb (id INT PRIMARY KEY, b LONGBLOB);

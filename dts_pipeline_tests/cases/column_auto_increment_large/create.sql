@@ -1,0 +1,1 @@
+CREATE TABLE column_auto_increment_large (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, v INT);

@@ -1,0 +1,1 @@
+CREATE TABLE column_names_of_64_characters (id INT PRIMARY KEY, `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` INT, `éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé` INT, UNIQUE KEY `uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu` (`aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`));

@@ -1,0 +1,1 @@
+CREATE TABLE column_odd_names (`id` INT PRIMARY KEY, `with space` INT, `back``tick` INT, `größe` INT, `名前` VARCHAR(9), `a.b` INT, `q"q` INT, `it's` INT, `1` INT, `%s` INT, `$x` INT, `x-y` INT, `#` INT, `:p` INT);

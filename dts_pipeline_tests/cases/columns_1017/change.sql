@@ -1,0 +1,1 @@
+INSERT INTO columns_1017 (id,c0,c1015) VALUES (1,1,2);

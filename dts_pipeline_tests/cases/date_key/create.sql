@@ -1,0 +1,2 @@
+CREATE TABLE date_key (d DATE, n INT, v INT, PRIMARY KEY (d, n));
+INSERT INTO date_key VALUES ('1969-12-31',1,1),('2000-02-29',1,1);

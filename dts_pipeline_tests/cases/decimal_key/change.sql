@@ -1,0 +1,5 @@
+INSERT INTO decimal_key VALUES (0,0),(0.00001,1),(999999999999999.99999,3),(-999999999999999.99999,4);
+UPDATE decimal_key SET v=7 WHERE k=-1.5;
+-- next batch
+UPDATE decimal_key SET k=-0.00001 WHERE k=0.00001;
+DELETE FROM decimal_key WHERE k=1.5;

@@ -1,0 +1,1 @@
+INSERT INTO decimal_scales_differ_harmlessly VALUES (1,9999999999,99999,0.99999,99.9),(2,-9999999999,-99999,-0.99999,-99.9),(3,0,0,0,0.1);

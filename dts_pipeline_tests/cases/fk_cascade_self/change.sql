@@ -1,0 +1,1 @@
+DELETE FROM fk_cascade_self WHERE id=2;

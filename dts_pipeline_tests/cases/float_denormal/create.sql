@@ -1,0 +1,1 @@
+CREATE TABLE float_denormal (id INT PRIMARY KEY, f FLOAT, d DOUBLE);

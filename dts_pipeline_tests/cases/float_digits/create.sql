@@ -1,0 +1,1 @@
+CREATE TABLE float_digits (id INT PRIMARY KEY, f FLOAT(7,4), d DOUBLE(10,3), p FLOAT(30));

@@ -1,0 +1,1 @@
+CREATE TABLE float_extremes (id INT PRIMARY KEY, f FLOAT, d DOUBLE, fu FLOAT UNSIGNED);

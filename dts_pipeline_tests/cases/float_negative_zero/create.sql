@@ -1,0 +1,1 @@
+CREATE TABLE float_negative_zero (id INT PRIMARY KEY, f FLOAT, d DOUBLE);

@@ -1,0 +1,6 @@
+INSERT INTO int_mediumint VALUES (1,-8388608,0,-8388608),(2,8388607,16777215,8388607),(3,NULL,NULL,0),(4,-1,1,-1),(5,0,16777215-1,1);
+UPDATE int_mediumint SET s=-8388608, u=16777215, nn=8388607 WHERE id=50;
+-- next batch
+UPDATE int_mediumint SET s=8388607, u=NULL WHERE id=1;
+UPDATE int_mediumint SET s=NULL, u=16777215 WHERE id=2;
+DELETE FROM int_mediumint WHERE id=4;

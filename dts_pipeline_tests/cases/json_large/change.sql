@@ -1,0 +1,1 @@
+INSERT INTO json_large VALUES (1,CONCAT('[', REPEAT('"0123456789",', 20000), '1]'));

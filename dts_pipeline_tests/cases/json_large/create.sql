@@ -1,0 +1,1 @@
+CREATE TABLE json_large (id INT PRIMARY KEY, j JSON);

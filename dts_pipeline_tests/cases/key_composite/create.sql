@@ -1,0 +1,2 @@
+CREATE TABLE key_composite (a INT, b VARCHAR(20), c DATE, d DECIMAL(5,2), e BINARY(4), f BIGINT UNSIGNED, v INT, PRIMARY KEY (f, b, a, e, c, d));
+INSERT INTO key_composite VALUES (1,'x','2000-01-01',1.5,0x01,18446744073709551615,1);

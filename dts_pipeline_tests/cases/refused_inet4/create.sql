@@ -1,0 +1,1 @@
+CREATE TABLE refused_inet4 (id INT PRIMARY KEY, i INET4);

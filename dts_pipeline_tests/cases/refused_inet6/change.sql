@@ -1,0 +1,1 @@
+INSERT INTO refused_inet6 VALUES (1,'::1');

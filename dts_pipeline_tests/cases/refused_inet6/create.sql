@@ -1,0 +1,1 @@
+CREATE TABLE refused_inet6 (id INT PRIMARY KEY, i INET6);

@@ -1,0 +1,1 @@
+INSERT INTO refused_myisam VALUES (1);

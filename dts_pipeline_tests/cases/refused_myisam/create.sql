@@ -1,0 +1,1 @@
+CREATE TABLE refused_myisam (id INT PRIMARY KEY) ENGINE=MyISAM;

@@ -1,0 +1,1 @@
+INSERT INTO refused_no_key VALUES (1);

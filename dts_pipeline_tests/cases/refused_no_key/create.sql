@@ -1,0 +1,1 @@
+CREATE TABLE refused_no_key (v INT);

@@ -1,0 +1,1 @@
+INSERT INTO refused_uuid VALUES (1,UUID());

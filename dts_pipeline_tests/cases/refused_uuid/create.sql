@@ -1,0 +1,1 @@
+CREATE TABLE refused_uuid (id INT PRIMARY KEY, u UUID);

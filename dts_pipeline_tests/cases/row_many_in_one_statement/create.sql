@@ -1,0 +1,1 @@
+CREATE TABLE row_many_in_one_statement (id INT PRIMARY KEY, v INT);

@@ -1,0 +1,11 @@
+BEGIN;
+UPDATE row_rolled_back SET v=9;
+INSERT INTO row_rolled_back VALUES (7,7);
+ROLLBACK;
+BEGIN;
+UPDATE row_rolled_back SET v=2;
+SAVEPOINT s;
+UPDATE row_rolled_back SET v=3;
+ROLLBACK TO s;
+INSERT INTO row_rolled_back VALUES (2,2);
+COMMIT;

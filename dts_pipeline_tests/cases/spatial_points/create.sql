@@ -1,0 +1,1 @@
+CREATE TABLE spatial_points (id INT PRIMARY KEY, p POINT, n POINT NOT NULL);

@@ -1,0 +1,3 @@
+INSERT INTO spatial_shapes VALUES (1,ST_GeomFromText('LINESTRING(0 0,1 1,2 0)'),ST_GeomFromText('POLYGON((0 0,4 0,4 4,0 4,0 0),(1 1,2 1,2 2,1 1))'),ST_GeomFromText('MULTIPOINT(0 0,1 1)'),ST_GeomFromText('MULTILINESTRING((0 0,1 1),(2 2,3 3))'),ST_GeomFromText('MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((5 5,6 5,6 6,5 5)))'),ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))'),ST_GeomFromText('POINT(7 8)')),(2,NULL,NULL,NULL,NULL,NULL,ST_GeomFromText('GEOMETRYCOLLECTION EMPTY'),ST_GeomFromText('LINESTRING(0 0,1 1)'));
+-- next batch
+UPDATE spatial_shapes SET l=NULL, g=ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))') WHERE id=1;

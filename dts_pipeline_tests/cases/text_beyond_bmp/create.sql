@@ -1,0 +1,1 @@
+CREATE TABLE text_beyond_bmp (id INT PRIMARY KEY, c CHAR(4), v VARCHAR(40), t TEXT) CHARACTER SET utf8mb4;

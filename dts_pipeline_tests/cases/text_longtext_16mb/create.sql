@@ -1,0 +1,1 @@
+CREATE TABLE text_longtext_16mb (id INT PRIMARY KEY, t LONGTEXT);

@@ -1,0 +1,1 @@
+CREATE TABLE timestamp_dst_edges (id INT PRIMARY KEY, ts TIMESTAMP NULL, dt DATETIME);

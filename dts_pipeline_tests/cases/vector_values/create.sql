@@ -1,0 +1,1 @@
+CREATE TABLE vector_values (id INT PRIMARY KEY, v VECTOR(3), w VECTOR(2) NOT NULL);

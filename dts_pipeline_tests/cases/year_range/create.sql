@@ -1,0 +1,1 @@
+CREATE TABLE year_range (id INT PRIMARY KEY, y YEAR, n YEAR NOT NULL);

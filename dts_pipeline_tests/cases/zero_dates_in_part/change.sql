@@ -1,0 +1,2 @@
+SET SESSION sql_mode='';
+INSERT INTO zero_dates_in_part VALUES (1,'2000-00-00','2000-01-00 01:02:03',1),(2,'2000-01-00','2000-00-01 01:02:03',2);

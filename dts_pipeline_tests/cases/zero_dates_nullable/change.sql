@@ -1,0 +1,2 @@
+SET SESSION sql_mode='';
+INSERT INTO zero_dates_nullable VALUES (1,'0000-00-00','0000-00-00 00:00:00','0000-00-00 00:00:00',1),(2,NULL,NULL,NULL,2);

@@ -1,0 +1,1 @@
+CREATE TABLE zero_dates_nullable (id INT PRIMARY KEY, d DATE, dt DATETIME, ts TIMESTAMP NULL, v INT);

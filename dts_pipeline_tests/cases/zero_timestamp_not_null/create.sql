@@ -1,0 +1,1 @@
+CREATE TABLE zero_timestamp_not_null (id INT PRIMARY KEY, ts TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01 00:00:00');
