@@ -191,7 +191,7 @@ def _type_differences(column: Column, twin: Column, target: Table) -> Iterator[D
                 target,
                 column,
                 f"has the type {one.data_type} at the {side}, which is not supported",
-                "Leave the table out, or change the column's type; docs/types.md lists them.",
+                "Leave the table out, or change the column's type.",
             )
             return
     found = misfit(column, twin)
