@@ -10,7 +10,13 @@ from typing import Any
 
 import pymysql
 from pymysql.cursors import Cursor
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    wait_random,
+    wait_random_exponential,
+)
 
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
 from dts_pipeline.adapters.batch_rows import counted, write_batch_row
@@ -31,6 +37,11 @@ from dts_pipeline.core.statements import LEDGER_SCHEMA
 from dts_pipeline.errors import TerminalError, TransientError
 
 _ATTEMPTS = 6
+# A user who inserts a key between our look and our write makes no conflict, only a repetition;
+# where many write to few keys that happens several times in a row.
+_OUTRUN_ATTEMPTS = 40
+_OUTRUN_WAIT = wait_random(0, 0.1)
+_WAIT = wait_random_exponential(multiplier=0.2, max=5)
 _SESSION = (
     "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10, "
     "net_read_timeout = 60, net_write_timeout = 60, wait_timeout = 120"
@@ -60,15 +71,15 @@ class BatchWriter:
         """
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=_has_tried_enough,
+            wait=lambda state: (_OUTRUN_WAIT if _was_outrun(state) else _WAIT)(state),
             before_sleep=lambda _: self._end_last_session(request),
             reraise=True,
         )
         try:
             return retrying(self._attempt, request)
         except TransientError as error:
-            if error.code == "duplicate_key":
+            if error.code == "duplicate_key" and not _is_of_primary_key(error):
                 raise TerminalError(
                     "unique_conflict",
                     "a unique value of this batch belongs to another key at the target",
@@ -251,6 +262,20 @@ class BatchWriter:
             },
             remedy="Another run of this lane is ahead; this one wrote nothing.",
         )
+
+
+def _has_tried_enough(state: RetryCallState) -> bool:
+    return state.attempt_number >= (_OUTRUN_ATTEMPTS if _was_outrun(state) else _ATTEMPTS)
+
+
+def _was_outrun(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    return isinstance(error, TransientError) and _is_of_primary_key(error)
+
+
+def _is_of_primary_key(error: TransientError) -> bool:
+    """Whether a key, not a unique value, appeared; MySQL writes `table.PRIMARY`."""
+    return error.code == "duplicate_key" and str(error.where.get("index")).endswith("PRIMARY")
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, int, str, int]:
