@@ -151,7 +151,7 @@ class TwoSites:
             if kind is not None:
                 if meeting is Meeting.CONFLICT and self.policy.kind == "fail":
                     return state
-                if self._records(kind):
+                if self._records(kind, change):
                     records.append((change.key, kind))
             if written != found:
                 log.append(Entry(change.key, found, written, True))
@@ -190,9 +190,14 @@ class TwoSites:
             entries = tuple(e for n, e in enumerate(entries) if n > marks.get(e.key, -1))
         return self.reduction.of(entries)
 
-    def _records(self, kind: Kind) -> bool:
+    def _records(self, kind: Kind, change: Change) -> bool:
+        """Whether a meeting leaves its record.
+
+        A version says nothing of the other columns of a row whose counters are added (as
+        `adapters.verdicts` has it): what is the same there is recorded all the same.
+        """
         if kind is Kind.SAME:
-            return self.keeps(Rule.SAME) and not self.versioned
+            return self.keeps(Rule.SAME) and (not self.versioned or change.added is not None)
         return self.keeps(Rule.CONFLICT)
 
     def _carry(
