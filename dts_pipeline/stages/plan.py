@@ -20,7 +20,6 @@ from dts_pipeline.core.schema import Table
 from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.counters import check_counters
-from dts_pipeline.stages.lag import mark_source
 from dts_pipeline.stages.runtime import LinkRuntime
 
 _MAX_SLOTS = 500
@@ -37,7 +36,6 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
-    mark_source(runtime)
     modes = connector_modes(runtime)
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)

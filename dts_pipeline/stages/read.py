@@ -24,7 +24,7 @@ from dts_pipeline.stages.runtime import LinkRuntime
 
 _GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
-_TOMBSTONE_SECONDS = 0.2
+_TOMBSTONE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dts_pipeline.core.batches import Applied, Checkpoint, Plan, RunSummary
-from dts_pipeline.stages.lag import lag_seconds
+from dts_pipeline.stages.lag import lag_seconds, mark_source
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
 def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> RunSummary:
     """Adds up the batches and reads the standing checkpoint; counts hold `open_conflicts` too."""
     link = runtime.link
+    # At the end of a run: at its beginning it would move where the batch of a run beside it ends.
+    mark_source(runtime)
     checkpoint = runtime.ledger.read(link.name, link.lane) or plan.checkpoint
     counts: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
