@@ -16,20 +16,25 @@ from pydantic import BaseModel
 from dts_pipeline.adapters import database
 from dts_pipeline.cli import main
 from dts_pipeline.config import Config, parse_config
+from dts_pipeline.core.decode_codec import CODECS
+from dts_pipeline.core.type_fit import FAMILIES
+from dts_pipeline_tests.case_files import all_cases
+from dts_pipeline_tests.type_table import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dts_pipeline"
 README = (ROOT / "README.md").read_text()
 # What makes an error from a code; the code is its first text, at whatever position.
 _MAKERS = {"DtsError", "TransientError", "TerminalError", "PoisonError", "Difference"}
-_HELPERS = {"_poison", "_stop", "_difference"}
+_HELPERS = {"_poison", "_stop", "_difference", "_altered", "_unsure", "_unreadable"}
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def documented(path: str, column: int = 0) -> set[str]:
     """The words in backticks of a column of every table of a document."""
     rows = [line.split("|")[1:] for line in (ROOT / path).read_text().splitlines()]
-    return {word for row in rows if len(row) > 1 for word in re.findall(r"`([^`]+)`", row[column])}
+    cells = (row[column] for row in rows if len(row) > column + 1)
+    return {word for cell in cells for word in re.findall(r"`([^`]+)`", cell)}
 
 
 def raised_codes() -> set[str]:
@@ -144,3 +149,20 @@ def test_ci_runs_what_the_readme_says() -> None:
 
     for command in ("make lint", "make types", "make test", "make test-mysql", "make demo CHECK=1"):
         assert re.search(rf"{command}$", script, re.M), command
+
+
+def test_the_table_of_types_is_the_decoder_s_own() -> None:
+    document = (ROOT / "docs" / "types.md").read_text().splitlines()
+    begin = next(n for n, line in enumerate(document) if line.startswith("<!-- made by"))
+    assert document[begin + 1 : document.index("<!-- end -->")] == markdown()
+
+
+def test_every_type_that_can_be_compared_can_be_read_and_the_other_way_round() -> None:
+    comparable = {kind for kinds in FAMILIES.values() for kind in kinds}
+    assert comparable | {"json"} == set(CODECS)
+
+
+def test_cases_that_the_types_name_exist() -> None:
+    named = documented("docs/types.md", column=3)
+    assert named
+    assert named <= {case.name for case in all_cases()}

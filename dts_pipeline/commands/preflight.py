@@ -37,9 +37,13 @@ def preflight(session: Session, output: Output, *, everything: bool) -> int:
 
 
 def _block(finding: Finding) -> str:
-    lines = [f"{finding.severity}: {finding.message}", f"  check: {finding.check}"]
+    lines = [f"{finding.severity}: {finding.message}", _check_line(finding)]
     if finding.where:
         lines.append(f"  where: {place(finding.where)}")
     if finding.remedy:
         lines.append(f"  next:  {finding.remedy}")
     return "\n".join(lines)
+
+
+def _check_line(finding: Finding) -> str:
+    return f"  check: {finding.check}" + (f" ({finding.fit})" if finding.fit else "")

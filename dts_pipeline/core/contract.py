@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Column, Dialect, Table
 from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
 from dts_pipeline.core.type_fit import Fit, family_of, misfit
@@ -16,8 +17,9 @@ _CASCADES_LOGGED = (9, 6)
 class Difference:
     """One way in which `table` at the target is not like the source's.
 
-    `code` is stable. `column` is None for the table as a whole. `silent` tells a lossy difference
-    that changes values without an error from one that stops the link when such a value comes.
+    `code` is stable. `table` is empty for a connector's setting, `column` None for the table as a
+    whole. `silent` tells a lossy difference that changes values without an error from one that
+    stops the link when such a value comes.
     """
 
     fit: Fit
@@ -27,6 +29,20 @@ class Difference:
     message: str
     remedy: str
     silent: bool = False
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether rows are lost or altered without an error, or cannot be carried at all."""
+        return self.fit is Fit.IMPOSSIBLE or self.silent
+
+
+def is_grave(difference: Difference, link: Link) -> bool:
+    """Whether the link must not run with it.
+
+    What the target alters without an error is the user's wish on a one-way link (a narrower copy);
+    a pair it would leave different, with no record to tell of it.
+    """
+    return difference.fit is Fit.IMPOSSIBLE or (difference.silent and link.pair is not None)
 
 
 def compare_tables(

@@ -19,14 +19,15 @@ UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, struct.error)
 class Codec:
     """The reader of one column.
 
-    `expects` says in words what it reads; `accepts` holds the types that JSON values may have,
-    null aside. `convert` makes a parameter of one value and raises one of `UNREADABLE` for one it
-    cannot read; None: the values are right as they are. `convert_all` does the same for many at
-    once. `unavailable` holds the texts that stand for a value which the row image left out,
-    `stand_in` is a label to put in place of an ENUM's error value.
+    `expects` says in words what it reads, `gives` what it makes of it; `accepts` holds the types
+    that JSON values may have, null aside. `convert` makes a parameter of one value and raises one
+    of `UNREADABLE` for one it cannot read; None: the values are right as they are. `convert_all`
+    does the same for many at once. `unavailable` holds the texts that stand for a value which the
+    row image left out, `stand_in` is a label to put in place of an ENUM's error value.
     """
 
     expects: str
+    gives: str
     accepts: frozenset[type]
     convert: Callable[[Any], object] | None = None
     convert_all: Callable[[list[Any]], list[Any]] | None = None
@@ -51,27 +52,51 @@ class Codec:
         return type(value) in self.accepts
 
 
-_INTEGER = Codec("a whole number", frozenset({int}))
-_TINYINT = Codec("a whole number", frozenset({int, bool}), int)
-_UNSIGNED = Codec("a whole number", frozenset({int}), decode_numbers.unsigned_of_signed)
-_BIG_UNSIGNED = Codec("a base64 number", frozenset({str}), decode_numbers.integer_of_base64)
+_INTEGER = Codec("a whole number", "the number", frozenset({int}))
+_TINYINT = Codec("a whole number, true or false", "the number", frozenset({int, bool}), int)
+_UNSIGNED = Codec(
+    "a whole number",
+    "the number, 2^64 added to a negative one",
+    frozenset({int}),
+    decode_numbers.unsigned_of_signed,
+)
+_BIG_UNSIGNED = Codec(
+    "a base64 number", "the number", frozenset({str}), decode_numbers.integer_of_base64
+)
 _DOUBLE = Codec(
     "a number",
+    "the number; -0 as text",
     frozenset({int, float}),
     decode_numbers.exact_zero,
     decode_numbers.exact_zeros,
 )
 _FLOAT = replace(
     _DOUBLE,
+    gives="the 32-bit value that the digits mean, in full",
     convert=decode_numbers.float32_of_number,
     convert_all=decode_numbers.float32s_of_numbers,
 )
-_YEAR = Codec("a year", frozenset({int}), decode_numbers.year_of_number)
-_TEXT = Codec("text", frozenset({str}))
+_YEAR = Codec("a year", "the year, 0000 for 1900", frozenset({int}), decode_numbers.year_of_number)
+_TEXT = Codec("text", "the text", frozenset({str}))
 _LONG_TEXT = replace(_TEXT, unavailable=frozenset({decode_bytes.UNAVAILABLE}))
-_GEOMETRY = Codec("a geometry {wkb, srid}", frozenset({dict}), decode_bytes.geometry_of_struct)
-_VECTOR = Codec("a list of numbers", frozenset({list}), decode_bytes.vector_of_numbers)
-_TIMESTAMP = Codec("a time with its zone", frozenset({str}), decode_times.timestamp_of_text)
+_GEOMETRY = Codec(
+    "a geometry {wkb, srid}",
+    "the server's own bytes: SRID, then WKB",
+    frozenset({dict}),
+    decode_bytes.geometry_of_struct,
+)
+_VECTOR = Codec(
+    "a list of numbers",
+    "the server's own bytes: 32-bit floats",
+    frozenset({list}),
+    decode_bytes.vector_of_numbers,
+)
+_TIMESTAMP = Codec(
+    "a time with its zone",
+    "text in UTC; the epoch as the zero timestamp",
+    frozenset({str}),
+    decode_times.timestamp_of_text,
+)
 
 
 def _bigint(column: Column, modes: ValueModes) -> Codec:
@@ -82,20 +107,30 @@ def _bigint(column: Column, modes: ValueModes) -> Codec:
 
 def _decimal(column: Column, modes: ValueModes) -> Codec:
     if modes.decimal == "string":
-        return Codec("a plain decimal number", frozenset({str}), decode_numbers.decimal_of_text)
+        return Codec(
+            "a plain decimal number", "the digits", frozenset({str}), decode_numbers.decimal_of_text
+        )
     convert = decode_numbers.decimal_of_base64(column.scale)
-    return Codec("a base64 number", frozenset({str}), convert)
+    return Codec(
+        "a base64 number", "plain digits, by the column's scale", frozenset({str}), convert
+    )
 
 
 def _bit(column: Column, _modes: ValueModes) -> Codec:
     if _length(column) == 1:
-        return Codec("true or false", frozenset({bool}), decode_numbers.bits_of_boolean)
-    return Codec("base64 bits", frozenset({str}), decode_numbers.bits_of_base64)
+        return Codec("true or false", "a byte", frozenset({bool}), decode_numbers.bits_of_boolean)
+    return Codec(
+        "base64 bits",
+        "the bits in the server's order",
+        frozenset({str}),
+        decode_numbers.bits_of_base64,
+    )
 
 
 def _binary(_column: Column, modes: ValueModes) -> Codec:
-    encoding = "hex" if modes.binary == "hex" else "base64"
-    return Codec(f"{encoding} bytes", frozenset({str}), decode_bytes.bytes_reader(modes.binary))
+    encoding = modes.binary if modes.binary in ("hex", "base64-url-safe") else "base64"
+    reader = decode_bytes.bytes_reader(modes.binary)
+    return Codec(f"{encoding} bytes", "the bytes", frozenset({str}), reader)
 
 
 def _blob(column: Column, modes: ValueModes) -> Codec:
@@ -104,35 +139,45 @@ def _blob(column: Column, modes: ValueModes) -> Codec:
 
 def _enum(column: Column, _modes: ValueModes) -> Codec:
     labels = decode_labels.spelled_labels(column.column_type)
-    codec = Codec("one of its labels", frozenset({str}), labels.__getitem__)
+    codec = Codec("one of its labels", "the label", frozenset({str}), labels.__getitem__)
     # A server would take an unknown label `2` for the second one, so only known labels pass.
     return codec if "" in labels else replace(codec, stand_in=next(iter(labels.values()), None))
 
 
 def _set(column: Column, _modes: ValueModes) -> Codec:
     convert = decode_labels.set_reader(column.column_type)
-    return Codec("some of its labels", frozenset({str}), convert)
+    return Codec("some of its labels", "the labels", frozenset({str}), convert)
 
 
 def _date(_column: Column, modes: ValueModes) -> Codec:
     if modes.time == "isostring":
-        return Codec("a date such as 2026-11-23Z", frozenset({str}), decode_times.date_of_text)
-    number = frozenset({int})
-    return Codec("days since 1970", number, decode_times.date_of_days, decode_times.dates_of_days)
+        return Codec(
+            "a date such as 2026-11-23Z", "text", frozenset({str}), decode_times.date_of_text
+        )
+    return Codec(
+        "days since 1970",
+        "text",
+        frozenset({int}),
+        decode_times.date_of_days,
+        decode_times.dates_of_days,
+    )
 
 
 def _time(_column: Column, modes: ValueModes) -> Codec:
     if modes.time == "isostring":
-        return Codec("a time such as 12:34:56Z", frozenset({str}), decode_times.time_of_text)
-    return Codec("microseconds", frozenset({int}), decode_times.time_of_microseconds)
+        return Codec(
+            "a time such as 12:34:56Z", "text", frozenset({str}), decode_times.time_of_text
+        )
+    return Codec("microseconds", "text", frozenset({int}), decode_times.time_of_microseconds)
 
 
 def _datetime(column: Column, modes: ValueModes) -> Codec:
     if modes.time == "isostring":
-        return Codec("an ISO 8601 time", frozenset({str}), decode_times.datetime_of_text)
+        return Codec("an ISO 8601 time", "text", frozenset({str}), decode_times.datetime_of_text)
     count = decode_times.per_second(modes.time, _length(column, 0))
     return Codec(
-        "a time counted since 1970",
+        f"{decode_times.UNIT_NAMES[count]} since 1970",
+        "text",
         frozenset({int}),
         decode_times.datetime_of_count(count),
         decode_times.datetimes_of_counts(count),
@@ -148,7 +193,7 @@ def _length(column: Column, default: int = 1) -> int:
     return int(inside[1]) if inside else default
 
 
-_CODECS: dict[str, Callable[[Column, ValueModes], Codec]] = {
+CODECS: dict[str, Callable[[Column, ValueModes], Codec]] = {
     "tinyint": _always(_TINYINT),
     **dict.fromkeys(("smallint", "mediumint", "int"), _always(_INTEGER)),
     "bigint": _bigint,
@@ -179,5 +224,5 @@ def codec_of(column: Column, modes: ValueModes) -> Codec | None:
 
     (MariaDB's UUID arrives scrambled; a table with INET4 or INET6 stops the connector.)
     """
-    make = _CODECS.get(column.data_type.lower())
+    make = CODECS.get(column.data_type.lower())
     return make(column, modes) if make else None

@@ -26,16 +26,16 @@ class ValueModes:
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> Self:
         """The modes of a connector's settings, Debezium's defaults where they name none."""
-        return cls(**{f: settings[s] for f, s in _SETTINGS.items() if s in settings})
+        return cls(**{f: settings[s] for f, s in SETTINGS.items() if s in settings})
 
 
-_SETTINGS = {
+SETTINGS = {
     "decimal": "decimal.handling.mode",
     "bigint_unsigned": "bigint.unsigned.handling.mode",
     "time": "time.precision.mode",
     "binary": "binary.handling.mode",
 }
-_READABLE = {
+READABLE = {
     "decimal": {"precise", "string"},
     "bigint_unsigned": {"long", "precise"},
     "time": {"adaptive_time_microseconds", "microseconds", "isostring"},
@@ -56,11 +56,11 @@ def lossy_modes(modes: ValueModes, table: Table) -> list[str]:
     is not mentioned, except where no table could be read.
     """
     found = []
-    for field, setting in _SETTINGS.items():
+    for field, setting in SETTINGS.items():
         mode = getattr(modes, field)
-        if mode not in _READABLE[field]:
+        if mode not in READABLE[field]:
             reason = _LOSES.get((field, mode), "is not a mode that the pipeline can read")
-            found.append(f"{setting}={mode} {reason}; use {sorted(_READABLE[field])[0]}")
+            found.append(f"{setting}={mode} {reason}; use {sorted(READABLE[field])[0]}")
     if modes.time == "isostring":
         times = [c.name for c in table.written_columns if c.data_type == "time"]
         if times:

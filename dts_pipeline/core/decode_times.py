@@ -15,7 +15,7 @@ import numpy as np
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MICROS = 1_000_000
-_PRECISION = {1_000: "milliseconds", 1_000_000: "microseconds"}
+UNIT_NAMES = {1_000: "milliseconds", 1_000_000: "microseconds"}
 _UNITS = {1_000: "ms", 1_000_000: "us"}
 _DAY_SECONDS = 86_400
 _YEARS_1_TO_9999 = date.min.toordinal() - _EPOCH_DAY, date.max.toordinal() + 1 - _EPOCH_DAY
@@ -52,7 +52,7 @@ def per_second(mode: str, fraction_digits: int) -> int:
 
 def datetime_of_count(per_second: int) -> Callable[[int], str]:
     """Milli- or microseconds since 1970, wall clock read as UTC → `2026-11-23T10:00:00.123`."""
-    factor, digits = _MICROS // per_second, _PRECISION[per_second]
+    factor, digits = _MICROS // per_second, UNIT_NAMES[per_second]
 
     def convert(count: int) -> str:
         return (_EPOCH + timedelta(0, 0, count * factor)).isoformat("T", digits)

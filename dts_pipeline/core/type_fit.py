@@ -62,7 +62,7 @@ _CHARACTER_BYTES = {
     "utf32": 4,
 }
 _LABEL = re.compile(r"'((?:[^']|'')*)'")
-_FAMILIES: dict[str, frozenset[str]] = {
+FAMILIES: dict[str, frozenset[str]] = {
     "integer": frozenset(_INTEGER_BITS),
     "bit": frozenset({"bit"}),
     "decimal": frozenset({"decimal"}),
@@ -87,7 +87,7 @@ def family_of(column: Column) -> str | None:
     if column.is_json:
         return "json"
     kind = column.data_type.lower()
-    return next((name for name, types in _FAMILIES.items() if kind in types), None)
+    return next((name for name, types in FAMILIES.items() if kind in types), None)
 
 
 def misfit(source: Column, target: Column) -> Misfit | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dts_pipeline.core.links import Link
+from dts_pipeline.defs.contract import contract_check, contract_check_key
 from dts_pipeline.defs.failures import failure_of, reported
 from dts_pipeline.defs.keys import checkpoint_key
 from dts_pipeline.defs.memory import RUN_MEMORY
@@ -40,7 +41,7 @@ def comparing_parts(links: Sequence[Link]) -> Parts:
     jobs = [touched_job(link) for link in links]
     return Parts(
         [verify_job(links), repair_job(links), *jobs],
-        [touched_check(link, links) for link in links],
+        [check for link in links for check in (touched_check(link, links), contract_check(link))],
         [touched_schedule(link, job) for link, job in zip(links, jobs, strict=True)],
     )
 
@@ -159,12 +160,12 @@ def touched_check(link: Link, links: Sequence[Link]) -> dg.AssetChecksDefinition
 
 
 def touched_job(link: Link) -> "dg.UnresolvedAssetJobDefinition":
-    """Answers the check of one link; apart from its runs, which it waits for."""
+    """Answers both checks of one link; apart from its runs, for which the first one waits."""
     key = dg.AssetCheckKey(checkpoint_key(link.name), TOUCHED_KEYS)
     return dg.define_asset_job(
         touched_job_name(link.name),
-        selection=dg.AssetSelection.checks(key),
-        description=f"Compares the keys that {link.name}'s last batches carried.",
+        selection=dg.AssetSelection.checks(key, contract_check_key(link.name)),
+        description=f"Compares the keys that {link.name}'s last batches carried, and the tables.",
         executor_def=dg.in_process_executor,
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dts_pipeline.core.contract import Difference
+from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.errors import DtsError
 
 
@@ -30,6 +32,7 @@ class Finding:
     where: Mapping[str, str]
     message: str
     remedy: str = ""
+    fit: Fit | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The finding as `--json` prints it."""
@@ -39,6 +42,7 @@ class Finding:
             "where": dict(self.where),
             "message": self.message,
             "remedy": self.remedy,
+            **({"fit": str(self.fit)} if self.fit else {}),
         }
 
 
@@ -54,6 +58,7 @@ class Problem:
     remedy: str
     code: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
+    fit: Fit | None = None
 
 
 SKIP = Problem(Severity.OK, "", "")  # a check's word for "this does not concern the place"
@@ -67,6 +72,22 @@ def error(message: str, remedy: str, *, code: str = "", **where: str) -> Problem
 def warning(message: str, remedy: str, *, code: str = "", **where: str) -> Problem:
     """A problem to think about."""
     return Problem(Severity.WARNING, message, remedy, code, where)
+
+
+def of_difference(difference: Difference, *, grave: bool) -> Problem:
+    """A difference of the contract: a harmless one is fine, `grave` ones must not run."""
+    severity = Severity.ERROR if grave else Severity.WARNING
+    where = {"table": difference.table} if difference.table else {}
+    if difference.column:
+        where["column"] = difference.column
+    return Problem(
+        Severity.OK if difference.fit is Fit.HARMLESS else severity,
+        difference.message,
+        difference.remedy,
+        difference.code,
+        where,
+        difference.fit,
+    )
 
 
 def of_error(failed: DtsError, where: Mapping[str, str]) -> Finding:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dts_pipeline.adapters.connect_api import RegisteredConnector
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.preflight.facts import Facts, SiteFacts
 from dts_pipeline.preflight.findings import SKIP, Finding, Problem, Severity
 
@@ -37,14 +38,14 @@ def run_checks(facts: Facts) -> list[Finding]:
         for where, problems in check.places(facts):
             answers = list(problems)
             found += [_finding(check, where, problem) for problem in answers if problem is not SKIP]
-            if not answers:
+            if all(problem.fit is Fit.HARMLESS for problem in answers):
                 found.append(Finding(check.code, Severity.OK, where, check.fine))
     return found
 
 
 def _finding(check: Check, where: dict[str, str], problem: Problem) -> Finding:
     code, place = problem.code or check.code, {**where, **problem.where}
-    return Finding(code, problem.severity, place, problem.message, problem.remedy)
+    return Finding(code, problem.severity, place, problem.message, problem.remedy, problem.fit)
 
 
 def site_check(code: str, fine: str) -> Callable[[SiteCheck], SiteCheck]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from dts_pipeline.core.contract import Difference, compare_tables, unlogged_cascades
+from dts_pipeline.core.contract import compare_tables, is_grave, unlogged_cascades
 from dts_pipeline.core.links import Link
-from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
-from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, warning
+from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, of_difference, warning
 from dts_pipeline.preflight.registry import Problems, link_check
 
 
@@ -35,28 +34,12 @@ def tables_exist(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts
 
 @link_check("table_contract", "the tables of both sites fit each other")
 def tables_fit(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
-    """Every difference that is more than harmless; a run stops on the impossible ones itself."""
+    """Every difference, harmless ones as fine; a run stops on the grave ones itself."""
     for table in facts.carried(link):
         twin = target.tables.get(table.full_name)
         if twin is not None:
             for difference in compare_tables(table, twin, source.dialect, target.dialect):
-                if difference.fit is not Fit.HARMLESS:
-                    yield _of_difference(difference, link)
-
-
-def _of_difference(difference: Difference, link: Link) -> Problem:
-    # Values that change on their way leave a pair different with nothing to tell of it.
-    grave = difference.fit is Fit.IMPOSSIBLE or (difference.silent and link.pair is not None)
-    where = {"table": difference.table}
-    if difference.column:
-        where["column"] = difference.column
-    return Problem(
-        Severity.ERROR if grave else Severity.WARNING,
-        difference.message,
-        difference.remedy,
-        difference.code,
-        where,
-    )
+                yield of_difference(difference, grave=is_grave(difference, link))
 
 
 @link_check("privilege_missing", "the account may read and write the tables")

@@ -7,18 +7,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dts_pipeline.adapters.connect_api import ConnectApi
 from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.continuity import NEW_START, refuse_break
-from dts_pipeline.core.contract import compare_tables, unlogged_cascades
+from dts_pipeline.core.contract import is_grave, unlogged_cascades
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.links import Start
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
-from dts_pipeline.core.type_fit import Fit
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.contract import (
+    connector_settings,
+    refuse,
+    setting_differences,
+    table_differences,
+)
 from dts_pipeline.stages.counters import check_counters
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -36,9 +40,11 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
-    modes = connector_modes(runtime)
+    settings = connector_settings(runtime)
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)
+    found = setting_differences(runtime, settings, source_tables.values())
+    refuse(runtime, (difference for difference in found if difference.changes_rows))
     check_tables(runtime, source_tables, tables)
     check_counters(link, source_tables, tables)
     _check_domain(runtime)
@@ -62,7 +68,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
         source_tables={link.topic_of(name): table for name, table in source_tables.items()},
         slots=1 if checkpoint.paused else _slots(runtime, checkpoint, until),
         deadline=started + runtime.limits.max_seconds,
-        modes=modes,
+        modes=ValueModes.of(settings or {}),
     )
 
 
@@ -81,15 +87,8 @@ def behind(runtime: LinkRuntime) -> int:
 
 
 def connector_modes(runtime: LinkRuntime) -> ValueModes:
-    """How the source's connector spells values; a connector that does not run stops the link.
-
-    What is in Kafka could still be carried, but a link that looks healthy while its source is no
-    longer read is worse than one that says so.
-    """
-    if runtime.connect_url is None:
-        return ValueModes()
-    with ConnectApi(runtime.connect_url) as api:
-        return ValueModes.of(api.running_of(runtime.link.source_prefix).settings)
+    """How the source's connector spells values; see `connector_settings`."""
+    return ValueModes.of(connector_settings(runtime) or {})
 
 
 def _behind(checkpoint: Checkpoint, until: Mapping[TopicPartition, int]) -> int:
@@ -109,7 +108,7 @@ def _slots(
 def check_tables(
     runtime: LinkRuntime, source: Mapping[str, Table], target: Mapping[str, Table]
 ) -> None:
-    """Refuses tables (by `schema.table`) that do not fit between the sites."""
+    """Refuses tables (by `schema.table`) that do not fit between the sites, or would alter rows."""
     missing = sorted(set(source) - set(target))
     if missing:
         raise TerminalError(
@@ -118,20 +117,9 @@ def check_tables(
             where={"link": runtime.link.name, "tables": ",".join(missing)},
             remedy=f"Create it at site {runtime.link.target}, or narrow the table patterns.",
         )
-    dialects = runtime.source.facts.dialect, runtime.target.facts.dialect
+    found = table_differences(runtime, source, target)
+    refuse(runtime, (difference for difference in found if is_grave(difference, runtime.link)))
     for name, table in source.items():
-        for difference in compare_tables(table, target[name], *dialects):
-            if difference.fit is Fit.IMPOSSIBLE:
-                raise TerminalError(
-                    difference.code,
-                    difference.message,
-                    where={
-                        "link": runtime.link.name,
-                        "table": name,
-                        **({"column": difference.column} if difference.column else {}),
-                    },
-                    remedy=difference.remedy,
-                )
         _refuse_cascades(runtime, table)
         policy = runtime.link.policy_of(name)
         names = {c.name for c in target[name].written_columns}

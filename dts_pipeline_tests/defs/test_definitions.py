@@ -59,14 +59,15 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
     ]
 
 
-def test_the_check_of_touched_keys_is_no_step_of_a_link_s_runs(definitions: dg.Definitions) -> None:
+def test_the_checks_apart_are_no_steps_of_a_link_s_runs(definitions: dg.Definitions) -> None:
     steps = [
         str(handle)
         for job in ("sync_a_to_b", "check_a_to_b")
         for handle in definitions.resolve_job_def(job).graph.iterate_node_handles()
     ]
-    assert [step for step in steps if "touched" in step] == [
-        "checkpoint__a_to_b_touched_keys_equal"
+    assert sorted(step for step in steps if "touched" in step or "contract" in step) == [
+        "checkpoint__a_to_b_contract",
+        "checkpoint__a_to_b_touched_keys_equal",
     ]
     assert steps.count("checkpoint__a_to_b") == 1
 

@@ -94,6 +94,22 @@ def test_a_table_that_is_missing_at_the_target(bench: Bench) -> None:
             None,
             "ALTER TABLE no_rollback ENGINE=InnoDB",
         ),
+        (
+            "rounded",
+            "(id INT PRIMARY KEY, at DATETIME(6))",
+            "(id INT PRIMARY KEY, at DATETIME)",
+            "type_narrower",
+            "at",
+            "ALTER TABLE rounded MODIFY at DATETIME(6)",
+        ),
+        (
+            "key_told_apart",
+            "(id VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY)",
+            "(id VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY)",
+            "collation_differs",
+            "id",
+            "ALTER TABLE key_told_apart MODIFY id VARCHAR(9) COLLATE utf8mb4_bin",
+        ),
     ],
 )
 def test_tables_that_do_not_fit(

@@ -166,6 +166,28 @@ def test_a_source_without_transaction_metadata(bench: Bench) -> None:
     bench.goes_on()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "code"),
+    [
+        ("decimal.handling.mode", "double", "lossy_mode"),
+        ("value.converter.replace.null.with.default", "true", "null_replaced"),
+        ("skipped.operations", "d", "operations_skipped"),
+    ],
+)
+def test_a_connector_that_alters_or_drops_changes(
+    bench: Bench, setting: str, value: str, code: str
+) -> None:
+    bench.rig.put_connector(bench.rig.sites[0], "a", {setting: value})
+    bench.await_connector("RUNNING", "RUNNING")
+    try:
+        error = bench.refused(code)
+        assert setting in error["message"]
+        assert bench.foreseen(code)["fit"] == "lossy"
+    finally:
+        bench.revive()
+    bench.goes_on()
+
+
 @pytest.mark.parametrize(("word", "states"), [("pause", ["PAUSED"] * 2), ("stop", ["STOPPED"])])
 def test_a_connector_that_was_stopped(bench: Bench, word: str, states: list[str]) -> None:
     httpx.put(f"{bench.connector_url()}/{word}", timeout=30).raise_for_status()

@@ -22,6 +22,7 @@ from dts_pipeline.commands import exits
 from dts_pipeline.core.verification import RECORDED, State, VerifyReport
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.comparing import TOUCHED_KEYS
+from dts_pipeline.defs.contract import CONTRACT
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Patience
 from dts_pipeline.stages.carry import carry
@@ -412,8 +413,10 @@ def test_the_jobs_tell_counts_and_no_keys(rig: Rig) -> None:
 
     assert not compared_run.success
     assert (repaired.success, again.success) == (True, True)
-    [evaluation] = checked.get_asset_check_evaluations()
-    assert evaluation.check_name == TOUCHED_KEYS
+    evaluations = {e.check_name: e for e in checked.get_asset_check_evaluations()}
+    assert evaluations.keys() == {TOUCHED_KEYS, CONTRACT}
+    assert evaluations[CONTRACT].passed
+    evaluation = evaluations[TOUCHED_KEYS]
     assert evaluation.severity is dg.AssetCheckSeverity.WARN
     assert evaluation.metadata["keys"].value >= 1
     told = "".join(
@@ -423,6 +426,35 @@ def test_the_jobs_tell_counts_and_no_keys(rig: Rig) -> None:
     assert f"{rig.name}.item" in told
     assert "12321" not in told
     assert "another" not in told
+
+
+def test_tables_that_have_grown_apart_are_told_by_a_check(rig: Rig) -> None:
+    def contract() -> dg.AssetCheckEvaluation:
+        evaluations = ran(rig, f"check_{rig.forth}").get_asset_check_evaluations()
+        return next(e for e in evaluations if e.check_name == CONTRACT)
+
+    rig.both("CREATE TABLE apart (id INT PRIMARY KEY, name VARCHAR(9), at DATETIME(3))")
+    try:
+        unlogged(rig, "b", "ALTER TABLE apart MODIFY name VARCHAR(3)")
+        narrower = contract()
+        unlogged(rig, "b", "ALTER TABLE apart MODIFY at DATETIME")
+        rounded = contract()
+        unlogged(rig, "b", "DROP TABLE apart")
+        missing = contract()
+    finally:
+        rig.both("DROP TABLE IF EXISTS apart")
+
+    warning, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+    assert [(e.passed, e.severity) for e in (narrower, rounded, missing)] == [
+        (False, warning),
+        (False, error),
+        (False, error),
+    ]
+    assert rounded.metadata["lossy"].value == 2
+    rows = [record.data for record in rounded.metadata["differences"].value]
+    assert {(row["column"], row["stops"]) for row in rows} == {("name", "no"), ("at", "yes")}
+    assert missing.metadata["missing_at_target"].value == f"{rig.name}.apart"
+    assert contract().passed
 
 
 def test_the_commands(rig: Rig) -> None:

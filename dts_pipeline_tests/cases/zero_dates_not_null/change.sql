@@ -1,0 +1,2 @@
+SET SESSION sql_mode='';
+INSERT INTO zero_dates_not_null VALUES (1,'0000-00-00','0000-00-00 00:00:00',1),(2,'2026-01-02','2026-01-02 03:04:05',2);

@@ -1,0 +1,1 @@
+CREATE TABLE zero_dates_not_null (id INT PRIMARY KEY, d DATE NOT NULL, dt DATETIME NOT NULL, v INT);
