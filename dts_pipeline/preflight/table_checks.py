@@ -156,6 +156,27 @@ def auto_increment(facts: Facts, link: Link, source: SiteFacts, target: SiteFact
         )
 
 
+@link_check("zero_dates_unseen", "no zero date can arrive as another day")
+def zero_dates(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
+    """The connector sends a NOT NULL zero date as 1970-01-01 (docs/types.md)."""
+    modes = set(source.variables.get("sql_mode", "").split(","))
+    strict = modes & {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"}
+    dated = [
+        f"{table.full_name}.{column.name}"
+        for table in facts.carried(link)
+        for column in table.columns
+        if column.data_type in ("date", "datetime") and not column.nullable
+    ]
+    if dated and not (strict and "NO_ZERO_DATE" in modes):
+        yield warning(
+            "the source's sql_mode lets zero dates in, which arrive as 1970-01-01 where a column "
+            f"is NOT NULL ({len(dated)} column(s), {dated[0]} among them)",
+            "Add NO_ZERO_DATE and NO_ZERO_IN_DATE to a strict sql_mode there, or let the columns "
+            "be NULL.",
+            site=source.name,
+        )
+
+
 @link_check("table_name_case", "both sites treat the case of table names alike")
 def name_case(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
     """Tables are found by their names as the servers give them."""

@@ -30,6 +30,8 @@ WORD = """
 CREATE TABLE word (w VARCHAR(20) PRIMARY KEY, n INT) CHARACTER SET utf8mb4
 COLLATE utf8mb4_general_ci
 """
+COUNTED = "CREATE TABLE counted (id INT PRIMARY KEY, v VARCHAR(40), n INT NOT NULL)"
+TIGHT = "CREATE TABLE tight (id INT PRIMARY KEY, v VARCHAR(40))"
 OPEN = parse_selection()
 
 
@@ -40,7 +42,10 @@ OPEN = parse_selection()
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """One pair for all tests of the module."""
     stack: Stack = request.getfixturevalue(request.param)
-    return Rig(stack, "prev", tmp_path_factory.mktemp("preview")).create(ITEM, MAIL, WORD)
+    rig = Rig(stack, "prev", tmp_path_factory.mktemp("preview"))
+    rig.conflicts = {"policy": {"site": "A"}, "tables": {f"{rig.name}.counted": {"delta": ["n"]}}}
+    rig.changes = {"pairs": {"pair": {"on_poison": "quarantine"}}}
+    return rig.create(ITEM, MAIL, WORD, COUNTED, TIGHT)
 
 
 @pytest.fixture
@@ -139,6 +144,38 @@ def test_another_policy_on_the_same_range(rig: Rig) -> None:
     assert stop.stops == (name,)
     assert {k.action for k in stop.keys if k.disputed} == {"stop"}
     assert own.tables == applied(rig)
+
+
+def test_counters_are_added_up_in_a_preview_as_in_a_batch(rig: Rig) -> None:
+    rig.sql(
+        "a", "DELETE FROM counted", "INSERT INTO counted VALUES (1,'x',10),(2,'y',20),(3,'z',0)"
+    )
+    rig.sync()
+    rig.sql("a", "UPDATE counted SET n = n + 5", "UPDATE counted SET v = 'a' WHERE id = 2")
+    rig.sql(
+        "b", "UPDATE counted SET n = n + 7 WHERE id < 3", "UPDATE counted SET v = 'b' WHERE id = 2"
+    )
+    rig.await_events("a")
+
+    found = look(rig)
+
+    counts = found.tables[f"{rig.name}.counted"]
+    assert (counts["updated"], counts["conflicts"]) == (3, 1)
+    assert found.tables == applied(rig)
+    assert rig.rows("b", "SELECT n FROM counted ORDER BY id") == [(22,), (32,), (5,)]
+
+
+def test_a_key_that_does_not_fit_is_left_out_of_a_preview_as_of_a_batch(rig: Rig) -> None:
+    rig.sql("b", "ALTER TABLE tight MODIFY v VARCHAR(3)")
+    rig.sql("a", "INSERT INTO tight VALUES (1, 'fits not'), (2, 'yes')")
+    rig.await_events("a")
+
+    found = look(rig)
+
+    assert found.tables[f"{rig.name}.tight"]["inserted"] == 1
+    assert found.tables == applied(rig)
+    held = rig.rows("b", f"SELECT code FROM dts.quarantine WHERE link = '{rig.forth}'")
+    assert held == [("value_refused",)]
 
 
 def test_keys_and_changed_columns_are_shown_up_to_the_limit(rig: Rig) -> None:

@@ -24,10 +24,20 @@ SECRET = "a-value-that-nobody-should-read"
 LIMIT = 3
 
 
+@pytest.fixture(
+    scope="module",
+    params=["stack_mariadb", pytest.param("stack_mysql", marks=pytest.mark.mysql)],
+)
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """Both kinds of server."""
+    found: Stack = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(scope="module")
-def rig(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+def rig(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """Site B would win every conflict, so that nothing is mended by the policy alone."""
-    rig = Rig(stack_mariadb, "quar", tmp_path_factory.mktemp("quar"))
+    rig = Rig(stack, "quar", tmp_path_factory.mktemp("quar"))
     rig.conflicts = {"policy": {"site": "B"}, "tables": {f"{rig.name}.counted": {"delta": ["n"]}}}
     rig.changes = {
         "pairs": {"pair": {"on_poison": "quarantine", "quarantine_limit": LIMIT}},
@@ -154,9 +164,9 @@ def test_an_id_that_is_not_there(rig: Rig) -> None:
 
 
 def test_a_one_way_link_writes_what_it_held(
-    stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    rig = Rig(stack_mariadb, "qone", tmp_path_factory.mktemp("qone"))
+    rig = Rig(stack, "qone", tmp_path_factory.mktemp("qone"))
     way = f"{rig.name}_way"
     link = {
         "source": rig.sites[0],

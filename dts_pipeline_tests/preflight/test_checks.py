@@ -297,6 +297,27 @@ def test_values_that_change_silently_are_an_error_on_pairs_and_a_warning_one_way
     assert problems(one_way) == [("type_narrower", "warning")]
 
 
+@pytest.mark.parametrize(
+    ("sql_mode", "nullable", "found"),
+    [
+        ("STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", False, [("zero_dates_unseen", "warning")]),
+        ("NO_ZERO_DATE", False, [("zero_dates_unseen", "warning")]),
+        ("STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE", False, []),
+        ("", True, []),
+    ],
+)
+def test_zero_dates_where_a_column_is_not_null(
+    sql_mode: str, nullable: bool, found: list[tuple[str, str]]
+) -> None:
+    table = order(Column("d", "date", "date", nullable=nullable))
+    facts = tables_of(table, table)
+    sites = {
+        name: replace(site, variables={**site.variables, "sql_mode": sql_mode})
+        for name, site in facts.sites.items()
+    }
+    assert problems(replace(facts, sites=sites)) == found
+
+
 def test_cascades_that_the_source_does_not_log() -> None:
     parent = order(cascading_keys=("shop.item.fk_item",))
     assert problems(tables_of(parent, parent)) == [("cascade_not_carried", "error")]
