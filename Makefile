@@ -40,7 +40,7 @@ test: setup ## unit tests, and integration on MariaDB
 	$(BIN)/pytest -m 'not mysql and $(NOT_ELSEWHERE)' $(PYTEST_ARGS)
 
 test-faults: setup $(FLAVOURS) ## killed runs, lost connections, two runs at once. SAMPLE=1: MariaDB only
-	$(BIN)/pytest -m 'faults$(NOT_MYSQL)' $(PYTEST_ARGS)
+	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'faults$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 test-guards: setup $(FLAVOURS) ## bad input and preflight. SAMPLE=1: MariaDB only
 	$(BIN)/pytest -m 'guards$(NOT_MYSQL)' $(PYTEST_ARGS)

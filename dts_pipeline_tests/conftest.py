@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 MakeRig = Callable[..., Rig]
+_LINES = pytest.StashKey[list[str]]()
 _MARKED = {
     "guards": ("test_bad_", "test_on_servers"),
-    "faults": ("test_killed_runs", "test_lost_connections", "test_two_runs"),
+    "faults": ("test_bank", "test_killed_runs", "test_lost_connections", "test_two_runs"),
     "repairs": (
         "test_checksums",
         "test_preview",
@@ -74,3 +76,26 @@ def make_rig(stack_mariadb: Stack, tmp_path: Path) -> MakeRig:
         return Rig(stack_mariadb, name, tmp_path, **settings).create(*ddl)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def is_sample() -> bool:
+    """Whether a sample is enough: `SAMPLE=1`."""
+    return os.environ.get("SAMPLE", "0") not in ("", "0")
+
+
+@pytest.fixture(scope="session")
+def summary(request: pytest.FixtureRequest) -> list[str]:
+    """Lines to be printed when everything has run."""
+    lines: list[str] = []
+    request.config.stash[_LINES] = lines
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The lines that tests left."""
+    lines = terminalreporter.config.stash.get(_LINES, [])
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.line(line)

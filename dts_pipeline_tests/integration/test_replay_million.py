@@ -46,7 +46,9 @@ def fill(rig: Rig) -> None:
 
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("flavour", ["mariadb", "mysql"])
-def test_a_million_events(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_million_events(
+    flavour: str, request: pytest.FixtureRequest, tmp_path: Path, summary: list[str]
+) -> None:
     stack: Stack = request.getfixturevalue(f"stack_{flavour}")
     rig = Rig(stack, f"rmi{flavour[:2]}", tmp_path).create(TABLE)
     fill(rig)
@@ -83,8 +85,8 @@ def test_a_million_events(flavour: str, request: pytest.FixtureRequest, tmp_path
     assert sum(c["events"] for c in counts) == 1_000_000
     written = sum(c["written"] for c in counts)
     assert lost * 0.9 < written  # users have rewritten some of them meanwhile
-    print(
-        f"\n{flavour}: 1,000,000 events, {lost} rows lost, {written} written, "
+    summary.append(
+        f"{flavour}: 1,000,000 events, {lost} rows lost, {written} written, "
         f"{sum(c['again'] for c in counts)} left moving; {seconds:.1f} s "
         f"(stopped after {stopped:.1f} s, gone on), {statements} statements a site meanwhile"
     )

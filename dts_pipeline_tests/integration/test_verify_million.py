@@ -44,7 +44,9 @@ def fill(rig: Rig) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("flavour", ["mariadb", "mysql"])
-def test_a_million_rows(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_million_rows(
+    flavour: str, request: pytest.FixtureRequest, tmp_path: Path, summary: list[str]
+) -> None:
     stack: Stack = request.getfixturevalue(f"stack_{flavour}")
     rig = Rig(stack, f"mio{flavour[:2]}", tmp_path).create(TABLE)
     fill(rig)
@@ -81,4 +83,4 @@ def test_a_million_rows(flavour: str, request: pytest.FixtureRequest, tmp_path: 
             figures.append(f"repair: {time.monotonic() - began:.1f} s")
         rig.sync()
         assert timed("after the repair").different == 0
-    print("\n".join(["", flavour, *figures]))
+    summary += [flavour, *figures]
