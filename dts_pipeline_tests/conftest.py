@@ -15,7 +15,13 @@ MakeRig = Callable[..., Rig]
 _LINES = pytest.StashKey[list[str]]()
 _MARKED = {
     "guards": ("test_bad_", "test_on_servers"),
-    "faults": ("test_bank", "test_killed_runs", "test_lost_connections", "test_two_runs"),
+    "faults": (
+        "test_bank",
+        "test_kill_points",
+        "test_killed_runs",
+        "test_lost_connections",
+        "test_two_runs",
+    ),
     "repairs": (
         "test_checksums",
         "test_preview",
