@@ -105,6 +105,27 @@ def binlog_partial_json(facts: Facts, site: SiteFacts) -> Problems:
         )
 
 
+@site_check("binlog_durability", "a crash of the server loses no commit from the binlog")
+def binlog_durability(facts: Facts, site: SiteFacts) -> Problems:
+    """Rows that InnoDB keeps and the binlog loses, or the reverse, differ for ever.
+
+    MariaDB's default is sync_binlog=0.
+    """
+    wanted = {"sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1"}
+    lax = [
+        f"{name}={site.variables[name]}"
+        for name, value in wanted.items()
+        if site.variables.get(name, value) != value
+    ]
+    if facts.is_source(site.name) and lax:
+        yield warning(
+            f"{', '.join(lax)}: after a crash of the machine, rows may be in the table and not in "
+            "the binlog, or carried to the other site and lost here, with no record of it",
+            "SET GLOBAL sync_binlog = 1, innodb_flush_log_at_trx_commit = 1, also in the server's "
+            "option file; after a crash under the old values compare the sites (`dts verify`).",
+        )
+
+
 @site_check("binlog_retention", "the binlog is kept for a day or longer")
 def binlog_retention(facts: Facts, site: SiteFacts) -> Problems:
     """A connector that is down must find its place again."""

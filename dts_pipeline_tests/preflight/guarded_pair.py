@@ -107,6 +107,8 @@ class GuardedPair:
             found = self.stack.site(side)
             with self.stack.application(side) as connection, connection.cursor() as cursor:
                 cursor.execute(f"CREATE DATABASE {self.name}")
+                cursor.execute("SET GLOBAL sync_binlog = 1")  # a fast stack's servers are laxer
+                cursor.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
             password = found["password"]
             Ledger(Database(site, found["host"], found["port"], found["user"], password)).create(
                 "t"

@@ -128,6 +128,13 @@ def test_no_check_is_registered_twice() -> None:
     ("dialect", "variables", "code", "severity"),
     [
         (Dialect.MARIADB, {"log_bin": "OFF"}, "binlog_off", "error"),
+        (Dialect.MARIADB, {"sync_binlog": "0"}, "binlog_durability", "warning"),
+        (
+            Dialect.MYSQL,
+            {"innodb_flush_log_at_trx_commit": "2"},
+            "binlog_durability",
+            "warning",
+        ),
         (Dialect.MARIADB, {"binlog_format": "MIXED"}, "binlog_format", "error"),
         (Dialect.MYSQL, {"binlog_row_image": "MINIMAL"}, "binlog_row_image", "error"),
         (Dialect.MARIADB, {"log_bin_compress": "ON"}, "binlog_compressed", "error"),
