@@ -166,3 +166,11 @@ def test_cases_that_the_types_name_exist() -> None:
     named = documented("docs/types.md", column=3)
     assert named
     assert named <= {case.name for case in all_cases()}
+
+
+def test_the_tests_that_the_promises_name_exist() -> None:
+    tests = ROOT / "dts_pipeline_tests"
+    named = {name for name in documented("docs/delivery.md", column=2) if name.endswith(".py")}
+    assert named
+    missing = {name for name in named if not any(tests.rglob(Path(name).name))}
+    assert missing == set()
