@@ -83,7 +83,7 @@ def judge(
 ) -> None:
     """Settles the state of every candidate: None (equal), a difference, or MOVING.
 
-    Raises TerminalError `link_paused`, `watermark_missing`, TransientError `link_behind`. A link
+    Raises TerminalError `link_paused`, TransientError `link_behind`, `watermark_missing`. A link
     without a checkpoint carries nothing: the rows are then only read once more.
     """
     patience = patience or Patience()
@@ -212,14 +212,14 @@ def decoded(
     return decode_keys(keys, target, connector_modes(runtime), source=source)
 
 
-def _missing(runtime: LinkRuntime) -> TerminalError:
-    return TerminalError(
+def _missing(runtime: LinkRuntime) -> TransientError:
+    return TransientError(
         "watermark_missing",
-        "a watermark that was written at the source does not arrive in Kafka",
+        "a watermark that was written at the source has not arrived in Kafka in time",
         where={"link": runtime.link.name, "site": runtime.link.source},
-        remedy="Rows that differ cannot be told from changes on their way. Does the connector "
-        "run, and is dts.watermark in its table.include.list (`dts connectors`)? Then go on with "
-        "--resume.",
+        remedy="Rows that differ cannot be told from changes on their way. Is the connector behind "
+        "with a load of writes? Else: does it run, and is dts.watermark in its table.include.list "
+        "(`dts connectors`)? Then go on with --resume.",
     )
 
 

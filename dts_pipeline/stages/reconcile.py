@@ -27,6 +27,7 @@ from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 _OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
+_WAITED_FOR = {"link_behind", "watermark_missing"}
 """Errors that one key makes: the others are done without it."""
 Carry = Callable[[LinkRuntime], object]
 
@@ -172,7 +173,7 @@ def _until_equal(
                 if halves:
                     return
                 break
-            if error.code == "link_behind" or attempt == patience.rounds - 1:
+            if error.code in _WAITED_FOR or attempt == patience.rounds - 1:
                 raise
             time.sleep(0.2 * (attempt + 1))
             continue

@@ -26,7 +26,7 @@ from dts_pipeline.core.row_values import to_json
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.watermarks import nothing_left
-from dts_pipeline.errors import TerminalError, TransientError
+from dts_pipeline.errors import TransientError
 from dts_pipeline.stages.plan import connector_modes
 from dts_pipeline.stages.reconcile_end import RoundEnd
 from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
@@ -259,13 +259,13 @@ def _order(source: ReconcileStatements, target: ReconcileStatements) -> list[int
     return [places[column.name] for column in target.base.columns]
 
 
-def _silent(runtime: LinkRuntime) -> TerminalError:
-    return TerminalError(
+def _silent(runtime: LinkRuntime) -> TransientError:
+    return TransientError(
         "watermark_missing",
-        "a watermark that was written at the source does not arrive in Kafka",
+        "a watermark that was written at the source has not arrived in Kafka in time",
         where={"link": runtime.link.name, "site": runtime.link.source},
-        remedy="See `dts connectors`: does the connector run, is dts.watermark in its "
-        "table.include.list?",
+        remedy="A connector that is behind with a load of writes comes after; else see "
+        "`dts connectors`: does it run, is dts.watermark in its table.include.list?",
     )
 
 

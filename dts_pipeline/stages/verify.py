@@ -71,7 +71,7 @@ def verify(
     and rows to be expected.
 
     Raises TerminalError `unknown_table`, `table_missing`, a code of the contract, `link_paused`,
-    `watermark_missing`, `row_not_hashed`; TransientError `link_behind` or a server that is away.
+    `row_not_hashed`; TransientError `link_behind`, `watermark_missing` or a server that is away.
     """
     began = time.monotonic()
     pairs = table_pairs(comparison, tables)

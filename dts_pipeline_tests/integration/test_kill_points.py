@@ -48,6 +48,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         rows = ", ".join(f"({first + i}, 0, '-')" for i in range(KEYS))
         rig.sql(side, f"INSERT INTO own VALUES {rows}")
     rig.sql("a", "INSERT INTO shared VALUES " + ", ".join(f"({i}, 0, '-')" for i in range(KEYS)))
+    rig.both("INSERT INTO fought VALUES (-1, 0, '-')")  # every topic is there from the start
     rig.sync()
     return rig
 
@@ -107,7 +108,7 @@ class Storm:
                 connection.commit()
                 self.own.update(written)
                 self.added.append(amount)
-                time.sleep(0.003)
+                time.sleep(0.1)  # the runs, most of which die, must keep up
 
     @staticmethod
     def _write(cursor: Any, chance: random.Random, side: str) -> tuple[list[int], int]:
@@ -152,7 +153,7 @@ def come_to_rest(rig: Rig) -> None:
     pair = PairRuntime(rig.runtime(rig.forth), rig.runtime(rig.back))
     try:
         for _ in range(10):
-            rig.sync()
+            rig.sync(300)
             rig.drain()
             settle(pair, carry=carry)
             if not (rig.records(rig.forth) or rig.records(rig.back)):
