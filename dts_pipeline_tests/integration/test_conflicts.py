@@ -62,6 +62,7 @@ def test_concurrent_updates_do_not_swap(rig: Rig) -> None:
     rig.sync()
     rig.sql("a", "UPDATE both_ways SET v = 'from a'")
     rig.sql("b", "UPDATE both_ways SET v = 'from b'")
+    rig.await_events("a")  # so that the first run of a_to_b has them to carry
     rig.sync()
     rig.assert_equal()
     assert rig.rows("b", "SELECT v FROM both_ways ORDER BY id") == [("from a",), ("from a",)]
