@@ -20,7 +20,7 @@ _OPEN = (
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s, %s, 'open', 1, 1, UTC_TIMESTAMP(6), "
     "UTC_TIMESTAMP(6))"
 )
-OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER})
+OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER, Kind.CASCADE})
 """Kinds whose `key_json` is `row_values.to_json` of a row; others hold Debezium's key."""
 
 
