@@ -104,6 +104,26 @@ def reachable(edges: Sequence[ForeignKey], parents: Sequence[str]) -> tuple[Fore
     return tuple(ordered)
 
 
+def may_reach(
+    events: pd.DataFrame, edges: Sequence[ForeignKey], keys: Mapping[str, Sequence[str]], child: str
+) -> bool:
+    """Whether the server may have changed rows of `child` unlogged along with these events.
+
+    `events`: columns table, op. `keys` are the tables' primary keys, whose changes come as deletes.
+    """
+    if not any(edge.child == child for edge in edges):
+        return False
+    deleted = set(events.loc[events["op"] == "d", "table"])
+    updated = set(events.loc[events["op"] == "u", "table"])
+    freeing = [
+        edge.parent
+        for edge in edges
+        if edge.parent in deleted
+        or (edge.parent in updated and not set(edge.parent_columns) <= set(keys[edge.parent]))
+    ]
+    return any(edge.child == child for edge in reachable(edges, freeing))
+
+
 def referred_columns(edges: Sequence[ForeignKey], parent: str) -> list[str]:
     """The columns of a table that its children refer to."""
     return list(dict.fromkeys(c for e in edges if e.parent == parent for c in e.parent_columns))

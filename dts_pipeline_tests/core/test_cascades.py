@@ -16,6 +16,7 @@ from dts_pipeline.core.cascades import (
     Cascades,
     cascades_of,
     held_columns,
+    may_reach,
     reachable,
     waves,
 )
@@ -173,6 +174,20 @@ def test_circles_end() -> None:
     itself = edge(PARENT, PARENT)
     back = edge(PARENT, LAST)
     assert set(reachable([NOTES, ITEMS, itself, back], [PARENT])) == {NOTES, ITEMS, itself, back}
+
+
+def test_which_events_may_have_changed_rows_of_a_child() -> None:
+    keys = {PARENT: ["id"], CHILD: ["id"]}
+
+    def may(event: ChangeEvent, child: str, *edges: ForeignKey) -> bool:
+        return may_reach(builders.frame([event]), edges, keys, child)
+
+    assert may(builders.delete(1, "a"), CHILD, ITEMS)
+    assert may(builders.delete(1, "a"), LAST, ITEMS, NOTES)
+    assert not may(builders.delete(1, "a"), LAST, NOTES)
+    assert not may(builders.insert(1, "a"), CHILD, ITEMS)
+    assert not may(builders.update(1, "a", "b"), CHILD, ITEMS)
+    assert may(builders.update(1, "a", "b"), CHILD, edge(CHILD, PARENT, {"v": "v"}))
 
 
 def steps(*moves: tuple[int, int], unique: bool = False) -> list[int]:
