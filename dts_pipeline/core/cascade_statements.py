@@ -241,6 +241,27 @@ class CascadeStatements:
         )
 
 
+def rows_that_refer(edge: ForeignKey, parent: Table, child: Table, keys: str) -> str:
+    """The keys (transferable) of the child's rows that refer to parents of the keys k0… in `keys`.
+
+    A parent need not be there where its primary key is what is referred to.
+    """
+    own = [transfer(column, "t") for column in key_columns(child)]
+    pairs = list(zip(edge.columns, edge.parent_columns, strict=True))
+    primary = list(parent.primary_key)
+    if set(edge.parent_columns) <= set(primary):
+        holds = [f"t.{quoted(c)} = k.k{primary.index(p)}" for c, p in pairs]
+        tables = f"{keys} AS k STRAIGHT_JOIN {table_name(child)} AS t ON {' AND '.join(holds)}"
+    else:
+        same = [f"p.{quoted(name)} = k.k{i}" for i, name in enumerate(primary)]
+        holds = [f"t.{quoted(c)} = p.{quoted(p)}" for c, p in pairs]
+        tables = (
+            f"{keys} AS k STRAIGHT_JOIN {table_name(parent)} AS p ON {' AND '.join(same)} "
+            f"STRAIGHT_JOIN {table_name(child)} AS t ON {' AND '.join(holds)}"
+        )
+    return f"SELECT STRAIGHT_JOIN {', '.join(own)} FROM {tables}"
+
+
 def _typed(theirs: Column, own: Column) -> str:
     """A reference's type: as wide as the parent's, compared as the child's."""
     if own.charset and theirs.data_type in TEXT_TYPES:
