@@ -23,6 +23,7 @@ from dts_pipeline.adapters.batch_rows import counted, write_batch_row
 from dts_pipeline.adapters.batch_stages import stage_batch
 from dts_pipeline.adapters.cascade_stages import CascadeWork, stage_cascades
 from dts_pipeline.adapters.cascades import carry_out, with_cascades
+from dts_pipeline.adapters.dangling import dangling
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
 from dts_pipeline.adapters.quarantine import standing, write_quarantine
@@ -202,6 +203,7 @@ class BatchWriter:
             for table in staged:
                 records += classify(cursor, request, table)
             records += write_deciding_unique(cursor, request.link, staged)
+            records += dangling(cursor, request, staged, records)
             left_out = [change for table in staged for change in table.left_out]
             records += write_quarantine(cursor, request.link, left_out, kept)
             write_records(

@@ -20,7 +20,7 @@ from dts_pipeline.core.column_sql import (
 )
 from dts_pipeline.core.row_values import key_columns, transfer
 from dts_pipeline.core.schema import Column, ForeignKey, Table
-from dts_pipeline.core.statements import LEDGER_SCHEMA
+from dts_pipeline.core.statements import LEDGER_SCHEMA, TableStatements
 
 _OWN_CHANGE = "(w.last_at >= 0 AND {0}.happened > GREATEST(w.mark_at, w.last_at))"
 _TIMES = {"timestamp", "datetime"}
@@ -260,6 +260,20 @@ def rows_that_refer(edge: ForeignKey, parent: Table, child: Table, keys: str) ->
             f"STRAIGHT_JOIN {table_name(child)} AS t ON {' AND '.join(holds)}"
         )
     return f"SELECT STRAIGHT_JOIN {', '.join(own)} FROM {tables}"
+
+
+def rows_that_dangle(edge: ForeignKey, parent: Table, child: TableStatements) -> str:
+    """The keys (transferable) of a batch's rows that refer to no row of the parent."""
+    own = [transfer(column, "t") for column in key_columns(child.table)]
+    pairs = zip(edge.columns, edge.parent_columns, strict=True)
+    same = " AND ".join(f"p.{quoted(theirs)} = t.{quoted(name)}" for name, theirs in pairs)
+    refers = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in edge.columns)
+    return (
+        f"SELECT STRAIGHT_JOIN {', '.join(own)} FROM {child.stage} AS s "
+        f"JOIN {table_name(child.table)} AS t ON {child.on_key()} "
+        f"LEFT JOIN {table_name(parent)} AS p ON {same} "
+        f"WHERE NOT s.is_delete AND {refers} AND p.{quoted(edge.parent_columns[0])} IS NULL"
+    )
 
 
 def _typed(theirs: Column, own: Column) -> str:

@@ -24,8 +24,6 @@ from dts_pipeline.stages.plan import unlogged
 from dts_pipeline.stages.reconcile import PairRuntime, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
-_HARMLESS = {Kind.SAME, Kind.QUARANTINED}
-
 
 @dataclass
 class Children:
@@ -43,11 +41,7 @@ class Children:
         opened = 0
         for keys in disputed:
             edges = [edge for edge in self.edges if edge.parent == keys.name]
-            wanted = [
-                key
-                for ordinal, key in enumerate(keys.keys)
-                if any(r.kind not in _HARMLESS for r in keys.records.get(ordinal, ()))
-            ]
+            wanted = [key for ordinal, key in enumerate(keys.keys) if keys.records.get(ordinal)]
             if edges and wanted:
                 for runtime in (self.pair.forth, self.pair.back):
                     opened += self._open(runtime, edges, wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dts_pipeline.core.cascades import (
@@ -210,6 +210,7 @@ def test_moves_that_do_not_meet_are_one_step() -> None:
 Moves = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(Moves, st.booleans())
 def test_steps_come_to_the_same_as_one_by_one(moves: list[tuple[int, int]], unique: bool) -> None:
     step = steps(*moves, unique=unique)

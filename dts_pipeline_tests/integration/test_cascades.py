@@ -113,6 +113,21 @@ def test_a_user_who_keeps_a_row_meanwhile_is_not_lost_silently(rig: Rig, pair: P
     rig.assert_equal()
 
 
+def test_a_row_linked_to_one_that_both_sites_took_along_is_not_lost_silently(
+    rig: Rig, pair: PairRuntime
+) -> None:
+    """The link arrives at b, where the child is gone: what a's server did then nobody tells."""
+    fill(rig)
+    rig.sql("a", "UPDATE last SET p = 10 WHERE id = 200", "DELETE FROM parent WHERE id = 1")
+    rig.sql("b", "DELETE FROM parent WHERE id = 1")
+    rig.sync()
+    assert rig.rows("a", "SELECT p FROM last WHERE id = 200") == [(None,)]
+    assert settle(pair, carry=carry).is_settled
+    rig.drain()
+    assert left(rig) == []
+    rig.assert_equal()
+
+
 def test_parents_and_children_written_at_both_sites_settle(rig: Rig, pair: PairRuntime) -> None:
     rig.sql("a", *(f"INSERT INTO parent VALUES ({i},0)" for i in range(PARENTS)))
     rig.sync()
