@@ -40,12 +40,16 @@ class Children:
         """
         opened = 0
         for keys in disputed:
-            edges = [edge for edge in self.edges if edge.parent == keys.name]
-            wanted = [key for ordinal, key in enumerate(keys.keys) if keys.records.get(ordinal)]
-            if edges and wanted:
-                for runtime in (self.pair.forth, self.pair.back):
-                    opened += self._open(runtime, edges, wanted)
+            wanted = [key for o, key in enumerate(keys.keys) if keys.records.get(o)]
+            opened += self.open_of(keys.name, wanted)
         return opened
+
+    def open_of(self, parent: str, keys: Sequence[tuple[object, ...]]) -> int:
+        """As `open`, for rows that refer to rows of these keys of one table."""
+        edges = [edge for edge in self.edges if edge.parent == parent]
+        if not edges or not keys:
+            return 0
+        return sum(self._open(link, edges, keys) for link in (self.pair.forth, self.pair.back))
 
     @property
     def edges(self) -> tuple[ForeignKey, ...]:

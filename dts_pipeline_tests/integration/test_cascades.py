@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pymysql
 import pytest
 
+from dts_pipeline.adapters.quarantine import listed
 from dts_pipeline.stages.carry import carry
+from dts_pipeline.stages.quarantine import retry
 from dts_pipeline.stages.reconcile import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig
@@ -124,6 +126,39 @@ def test_a_row_linked_to_one_that_both_sites_took_along_is_not_lost_silently(
     assert rig.rows("a", "SELECT p FROM last WHERE id = 200") == [(None,)]
     assert settle(pair, carry=carry).is_settled
     rig.drain()
+    assert left(rig) == []
+    rig.assert_equal()
+
+
+@pytest.fixture(scope="module")
+def strict_rig(
+    stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Rig, PairRuntime]:
+    """Parents that are too long for site b go into quarantine there."""
+    rig = Rig(stack_mariadb, "cascquar", tmp_path_factory.mktemp("cascquar"))
+    rig.changes = {"pairs": {"pair": {"on_poison": "quarantine"}}}
+    rig.create(
+        "CREATE TABLE parent (id INT PRIMARY KEY, name VARCHAR(20)) CHARACTER SET utf8mb4", DDL[1]
+    )
+    return rig, PairRuntime(rig.runtime(rig.forth), rig.runtime(rig.back))
+
+
+def test_a_parent_in_quarantine_takes_no_row_along(strict_rig: tuple[Rig, PairRuntime]) -> None:
+    rig, pair = strict_rig
+    rig.sql("a", "INSERT INTO parent VALUES (1,'one'),(2,'two')")
+    rig.sql("a", "INSERT INTO child (id,p,v) VALUES (10,1,1),(20,2,2)")
+    rig.sync()
+    rig.sql("b", "ALTER TABLE parent MODIFY name VARCHAR(5) CHARACTER SET utf8mb4")
+    rig.sql("a", "UPDATE parent SET name = 'far too long' WHERE id = 1")
+    rig.sync()
+    rig.sql("a", "DELETE FROM parent")
+    rig.sync()
+    assert rig.rows("b", "SELECT id FROM parent") == [(1,)]
+    assert rig.rows("b", "SELECT id FROM child") == [(10,)]
+    (entry,) = listed(pair.forth.target, rig.forth)
+    assert retry(pair.forth, pair, entry.id, carry)
+    assert ("child", "cascade", "none") in rig.records(rig.forth)
+    assert settle(pair, carry=carry).is_settled
     assert left(rig) == []
     rig.assert_equal()
 
