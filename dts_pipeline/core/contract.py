@@ -67,15 +67,16 @@ def compare_tables(
 
 
 def unlogged_cascades(
-    tables: Mapping[str, Table], dialect: Dialect, version: str
+    tables: Mapping[str, Table], dialect: Dialect, version: str, *, native: bool = False
 ) -> tuple[ForeignKey, ...]:
     """The foreign keys through which the server changes rows of `tables` that no binlog shows.
 
     `tables` by `schema.table`, as they are at the source; `version` is the server's, such as
-    `9.7.4` or `10.11.6-MariaDB`. MySQL logs what a cascade changes since 9.6; MariaDB does not.
+    `9.7.4` or `10.11.6-MariaDB`. MySQL logs what a cascade changes since 9.6, unless InnoDB is told
+    to do it by itself as before (`native`: innodb_native_foreign_keys); MariaDB does not.
     """
     release = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
-    if dialect is Dialect.MYSQL and release >= _CASCADES_LOGGED:
+    if dialect is Dialect.MYSQL and release >= _CASCADES_LOGGED and not native:
         return ()
     return tuple(key for table in tables.values() for key in table.foreign_keys if key.actions)
 

@@ -90,7 +90,8 @@ def policy_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFact
 def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
     """A cascade that the source does not log is carried out by apply, if events tell of it."""
     carried = {table.full_name: table for table in facts.carried(link)}
-    for key in unlogged_cascades(carried, source.dialect, source.version):
+    native = source.variables.get("innodb_native_foreign_keys") == "ON"
+    for key in unlogged_cascades(carried, source.dialect, source.version, native=native):
         why = untold(key, carried)
         if why is not None:
             yield error(

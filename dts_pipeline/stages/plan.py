@@ -136,7 +136,8 @@ def check_tables(
 def unlogged(runtime: LinkRuntime, tables: Mapping[str, Table]) -> tuple[ForeignKey, ...]:
     """The foreign keys whose cascades apply carries out; `tables` as they are at the source."""
     facts = runtime.source.facts
-    return unlogged_cascades(tables, facts.dialect, facts.version)
+    native = facts.native_foreign_keys
+    return unlogged_cascades(tables, facts.dialect, facts.version, native=native)
 
 
 def _refuse_cascades(runtime: LinkRuntime, tables: Mapping[str, Table]) -> None:
