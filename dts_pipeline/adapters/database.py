@@ -82,8 +82,8 @@ _NATIVE_FOREIGN_KEYS = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"
 class ServerFacts:
     """What a server says of itself: `incarnation` changes when another server took its place.
 
-    `gtid_domain` is the domain of its users' writes (MariaDB only). `native_foreign_keys`: MySQL 9.6
-    and later carry out foreign keys as before, without logging what these change.
+    `gtid_domain` is the domain of its users' writes (MariaDB only). `native_foreign_keys`:
+    MySQL 9.6 and later carry out foreign keys as before, without logging what these change.
     """
 
     version: str
