@@ -13,7 +13,8 @@
 | `expect.refused` | the contract's code of the refusal: nothing is carried |
 
 A statement ends with `;` at the end of a line. A line of SQL may begin with `-- mariadb:` or
-`-- mysql:`: it is for that kind of server only. Tables are named so that no two cases share one.
+`-- mysql:`: it is for that kind of server only; a record may begin with `mariadb: ` or `mysql: `:
+it is due where the source is of that kind. Tables are named so that no two cases share one.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class Case:
         """`table.column` that are not compared."""
         return frozenset(self._lines("expect.differs"))
 
-    @property
-    def records(self) -> tuple[str, ...]:
-        """The records that are due, each `kind decision`."""
-        return tuple(self._lines("expect.records"))
+    def records(self, kind: str) -> list[str]:
+        """The records that are due where the source is of that kind, each `kind decision`."""
+        lines = [line.rpartition(": ") for line in self._lines("expect.records")]
+        return [record for only, _, record in lines if only in ("", kind)]
 
     def create(self, side: str, kind: str) -> list[str]:
         """The statements of site `a` or `b`, a server of that kind."""

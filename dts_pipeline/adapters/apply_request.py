@@ -9,7 +9,7 @@ from dts_pipeline.core.batches import Batch
 from dts_pipeline.core.decode import ValueModes
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.marks import Mark
-from dts_pipeline.core.schema import Table
+from dts_pipeline.core.schema import ForeignKey, Table
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class ApplyRequest:
 
     `run_id` is Dagster's, if one is under way. `compare_json` says that the two sites store JSON
     differently. `holds_quarantined` false takes
-    changes of keys in quarantine like any other: for what is to free them.
+    changes of keys in quarantine like any other: for what is to free them. `cascades` are the
+    foreign keys whose cascades the source does not log.
     """
 
     link: Link
@@ -30,6 +31,7 @@ class ApplyRequest:
     compare_json: bool
     run_id: str = ""
     holds_quarantined: bool = True
+    cascades: tuple[ForeignKey, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -75,17 +75,22 @@ _TERMINAL = {
 }
 
 
+_NATIVE_FOREIGN_KEYS = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"
+
+
 @dataclass(frozen=True)
 class ServerFacts:
     """What a server says of itself: `incarnation` changes when another server took its place.
 
-    `gtid_domain` is the domain of its users' writes (MariaDB only).
+    `gtid_domain` is the domain of its users' writes (MariaDB only). `native_foreign_keys`:
+    MySQL 9.6 and later carry out foreign keys as before, without logging what these change.
     """
 
     version: str
     dialect: Dialect
     incarnation: str
     gtid_domain: int | None = None
+    native_foreign_keys: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,14 @@ class Database:
                 ).one()
                 return ServerFacts(version, Dialect.MARIADB, f"server_id:{identity}", int(domain))
             identity = connection.scalar(text("SELECT @@server_uuid"))
-            return ServerFacts(version, Dialect.MYSQL, f"server_uuid:{identity}")
+            native = connection.execute(text(_NATIVE_FOREIGN_KEYS)).fetchall()
+            return ServerFacts(
+                version,
+                Dialect.MYSQL,
+                f"server_uuid:{identity}",
+                None,
+                any(row[1] == "ON" for row in native),
+            )
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Any]:
         """All rows of one read, in a transaction of its own."""

@@ -21,6 +21,9 @@ from tenacity import (
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
 from dts_pipeline.adapters.batch_rows import counted, write_batch_row
 from dts_pipeline.adapters.batch_stages import stage_batch
+from dts_pipeline.adapters.cascade_stages import CascadeWork, stage_cascades
+from dts_pipeline.adapters.cascades import carry_out, with_cascades
+from dts_pipeline.adapters.dangling import dangling
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.adapters.ledger import Ledger, columns
 from dts_pipeline.adapters.quarantine import standing, write_quarantine
@@ -110,13 +113,14 @@ class BatchWriter:
             self._lock_lane(cursor, request)
             request = self._with_next_number(cursor, request)
             staged = self.stage(cursor, request)
+            work = stage_cascades(cursor, request, staged)
             self._note_session(cursor, request)
             connection.commit()
             self._refuse_used_number(cursor, request)
             connection.commit()
             reached(Point.STAGED)
             with _marked(cursor, request.mark):
-                return self._transaction(connection, cursor, request, staged)
+                return self._transaction(connection, cursor, request, staged, work)
 
     def _lock_lane(self, cursor: Cursor, request: ApplyRequest) -> None:
         """One applying session a lane; the server frees the lock when the session dies."""
@@ -183,6 +187,7 @@ class BatchWriter:
         cursor: Cursor,
         request: ApplyRequest,
         staged: Sequence[StagedTable],
+        work: CascadeWork | None,
     ) -> ApplyResult:
         connection.begin()
         try:
@@ -192,15 +197,19 @@ class BatchWriter:
             reached(Point.FENCED)
             kept = standing(cursor, request.link.name, lock=True)
             records = [r for r in superseded(request) if (r.table, r.key) not in kept]
+            if work is not None:
+                carry_out(cursor, request, staged, work)
+                records += work.records
             for table in staged:
                 records += classify(cursor, request, table)
             records += write_deciding_unique(cursor, request.link, staged)
+            records += dangling(cursor, request, staged, records)
             left_out = [change for table in staged for change in table.left_out]
             records += write_quarantine(cursor, request.link, left_out, kept)
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
-            tables = counted(staged, records)
+            tables = with_cascades(counted(staged, records), work.counts if work else {})
             write_batch_row(cursor, request, tables)
             reached(Point.WRITTEN)
             connection.commit()

@@ -20,7 +20,7 @@ _OPEN = (
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s, %s, 'open', 1, 1, UTC_TIMESTAMP(6), "
     "UTC_TIMESTAMP(6))"
 )
-OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER})
+OWN_KEYS = frozenset({Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER, Kind.CASCADE})
 """Kinds whose `key_json` is `row_values.to_json` of a row; others hold Debezium's key."""
 
 
@@ -104,13 +104,19 @@ def close_records(cursor: Cursor, records: Sequence[OpenRecord]) -> int:
 
 
 def open_own_records(
-    cursor: Cursor, link: str, lane: str, batch: int, kind: Kind, rows: Iterable[Overwritten]
+    cursor: Cursor,
+    link: str,
+    lane: str,
+    batch: int,
+    kind: Kind,
+    rows: Iterable[Overwritten],
+    decision: Winner = Winner.SOURCE,
 ) -> None:
     """A record for each row that reconcile wrote over, unless the key has an open one already."""
     values = [
         (
             *(link, lane, batch, row.table, own_hash(row.table, row.key_json), row.key_json),
-            *(kind.value, Winner.SOURCE.value, row.written, row.found),
+            *(kind.value, decision.value, row.written, row.found),
         )
         for row in rows
     ]

@@ -16,8 +16,8 @@ from dts_pipeline.core.conflicts import RECORDED, Kind, Winner
 _UPSERT = (
     "INSERT INTO `dts`.`conflict` (link, lane, batch, table_name, key_hash, key_json, kind, "
     "decision, before_json, after_json, found_json, state, open_slot, times, opened_at, changed_at)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', 1, 1, UTC_TIMESTAMP(6), "
-    "UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE link = VALUES(link), lane = VALUES(lane), "
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+    "ON DUPLICATE KEY UPDATE link = VALUES(link), lane = VALUES(lane), "
     "batch = VALUES(batch), kind = VALUES(kind), decision = VALUES(decision), "
     "before_json = VALUES(before_json), after_json = VALUES(after_json), "
     "found_json = VALUES(found_json), times = times + 1, changed_at = VALUES(changed_at)"
@@ -51,6 +51,9 @@ def write_records(
     """Opens a record per key, or brings the open one up to date."""
     if not records:
         return
+    # All of them parameters: the driver then sends many rows a statement.
+    cursor.execute("SELECT UTC_TIMESTAMP(6)")
+    (now,) = cursor.fetchone() or (None,)
     rows = [
         (
             link,
@@ -64,6 +67,7 @@ def write_records(
             _text(record.before),
             _text(record.after),
             json.dumps(record.found, ensure_ascii=False) if record.found is not None else None,
+            *("open", 1, 1, now, now),
         )
         for record in records
     ]

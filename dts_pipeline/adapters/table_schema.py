@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, text
 
 from dts_pipeline.adapters.database import Database
-from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 
 _TABLES = """
 SELECT table_schema AS sch, table_name AS tbl, engine AS eng FROM information_schema.tables
@@ -28,13 +28,18 @@ SELECT table_schema AS sch, table_name AS tbl, index_name AS idx, column_name AS
 FROM information_schema.statistics WHERE table_schema IN :schemas AND non_unique = 0
 ORDER BY table_schema, table_name, index_name, seq_in_index
 """
-_CASCADES = """
-SELECT DISTINCT r.unique_constraint_schema AS sch, r.referenced_table_name AS tbl,
-       CONCAT(r.constraint_schema, '.', r.table_name, '.', r.constraint_name) AS name
-FROM information_schema.referential_constraints r
-WHERE r.unique_constraint_schema IN :schemas
-AND (r.delete_rule NOT IN ('RESTRICT', 'NO ACTION')
-     OR r.update_rule NOT IN ('RESTRICT', 'NO ACTION'))
+_ACTIONS = """
+SELECT constraint_schema AS sch, table_name AS tbl, constraint_name AS name,
+       delete_rule AS on_delete, update_rule AS on_update
+FROM information_schema.referential_constraints WHERE constraint_schema IN :schemas
+"""
+_REFERENCES = """
+SELECT table_schema AS sch, table_name AS tbl, constraint_name AS name, column_name AS col,
+       referenced_table_schema AS parent_sch, referenced_table_name AS parent_tbl,
+       referenced_column_name AS parent_col
+FROM information_schema.key_column_usage
+WHERE constraint_schema IN :schemas AND referenced_table_name IS NOT NULL
+ORDER BY table_schema, table_name, constraint_name, ordinal_position
 """
 _JSON_CHECKS = """
 SELECT constraint_schema AS sch, table_name AS tbl, check_clause AS clause
@@ -59,11 +64,11 @@ def read_tables(database: Database, matches: Callable[[str], bool]) -> dict[str,
     schemas = sorted({schema for schema, _ in engines})
     columns = _grouped(_read(database, _COLUMNS, schemas))
     indexes = _grouped(_read(database, _INDEXES, schemas))
-    cascades = _grouped(_read(database, _CASCADES, schemas))
+    foreign_keys = _foreign_keys(database, schemas, columns)
     json_columns = _json_columns(database, schemas)
     return {
         f"{key[0]}.{key[1]}": _table(
-            key, engine, columns[key], indexes[key], cascades[key], json_columns[key]
+            key, engine, columns[key], indexes[key], foreign_keys[key], json_columns[key]
         )
         for key, engine in sorted(engines.items())
     }
@@ -82,6 +87,42 @@ def _grouped(rows: Sequence[Any]) -> Mapping[_Key, list[Any]]:
     return grouped
 
 
+def _foreign_keys(
+    database: Database, schemas: Sequence[str], known: Mapping[_Key, Sequence[Any]]
+) -> Mapping[_Key, list[ForeignKey]]:
+    """By the table whose columns they are; two reads, as the server joins such views slowly."""
+    found: dict[_Key, list[ForeignKey]] = defaultdict(list)
+    actions = _read(database, _ACTIONS, schemas)
+    if not actions:
+        return found
+    references: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
+    for row in _read(database, _REFERENCES, schemas):
+        references[row.sch, row.tbl, row.name].append(row)
+    for row in sorted(actions, key=lambda row: (row.sch, row.tbl, row.name)):
+        pairs = references[row.sch, row.tbl, row.name]
+        own = _spelled(known.get((row.sch, row.tbl), ()))
+        others = (
+            _spelled(known.get((pairs[0].parent_sch, pairs[0].parent_tbl), ())) if pairs else {}
+        )
+        found[row.sch, row.tbl].append(
+            ForeignKey(
+                name=row.name,
+                child=f"{row.sch}.{row.tbl}",
+                columns=tuple(own.get(p.col.lower(), p.col) for p in pairs),
+                parent=f"{pairs[0].parent_sch}.{pairs[0].parent_tbl}" if pairs else "",
+                parent_columns=tuple(others.get(p.parent_col.lower(), p.parent_col) for p in pairs),
+                on_delete=row.on_delete,
+                on_update=row.on_update,
+            )
+        )
+    return found
+
+
+def _spelled(columns: Sequence[Any]) -> Mapping[str, str]:
+    """The columns' names by their lower case: a foreign key may have been written otherwise."""
+    return {row.name.lower(): row.name for row in columns}
+
+
 def _json_columns(database: Database, schemas: Sequence[str]) -> Mapping[_Key, set[str]]:
     """MariaDB's JSON columns: LONGTEXT with the check that the JSON alias adds."""
     found: dict[_Key, set[str]] = defaultdict(set)
@@ -98,7 +139,7 @@ def _table(
     engine: str,
     columns: Sequence[Any],
     indexes: Sequence[Any],
-    cascades: Sequence[Any],
+    foreign_keys: Sequence[ForeignKey],
     json_columns: set[str],
 ) -> Table:
     by_index: dict[str, list[str]] = defaultdict(list)
@@ -112,7 +153,7 @@ def _table(
         primary_key=primary,
         unique_keys=tuple((name, tuple(cols)) for name, cols in sorted(by_index.items())),
         engine=engine,
-        cascading_keys=tuple(row.name for row in cascades),
+        foreign_keys=tuple(foreign_keys),
     )
 
 

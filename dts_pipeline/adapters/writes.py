@@ -52,6 +52,19 @@ def _run(
     expected: int,
     make_room: Callable[[StagedTable], bool] | None = None,
 ) -> None:
+    try:
+        write_exactly(cursor, table.table.full_name, statement, expected)
+    except TransientError as error:
+        if error.code != "duplicate_key" or make_room is None or not make_room(table):
+            raise
+        _run(cursor, table, statement, expected)
+
+
+def write_exactly(cursor: Cursor, table: str, statement: str, expected: int) -> None:
+    """Runs a statement that writes so many rows of a table (`schema.table`); nothing for 0.
+
+    Raises TransientError `duplicate_key`, TerminalError `count_mismatch`.
+    """
     if not expected:
         return
     try:
@@ -59,20 +72,17 @@ def _run(
     except pymysql.IntegrityError as error:
         if error_number(error) != 1062:
             raise
-        if make_room is not None and make_room(table):
-            _run(cursor, table, statement, expected)
-            return
         match = _DUPLICATE_KEY.search(str(error.args[1]))
         raise TransientError(
             "duplicate_key",
             "a key appeared at the target between classification and write",
-            where={"table": table.table.full_name, "index": match[1] if match else "?"},
+            where={"table": table, "index": match[1] if match else "?"},
             remedy="The batch is repeated by itself.",
         ) from None
     if written != expected:
         raise TerminalError(
             "count_mismatch",
             f"a statement wrote {written} row(s) where {expected} were due",
-            where={"table": table.table.full_name, "statement": statement.split(" ", 1)[0]},
+            where={"table": table, "statement": statement.split(" ", 1)[0]},
             remedy="Look for triggers or a GTID that was used before; nothing was written.",
         )

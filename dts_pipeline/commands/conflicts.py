@@ -21,7 +21,7 @@ from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import DtsError, TerminalError
 
 _COLUMNS = ["id", "link", "table", "key", "kind", "decision", "state", "times", "changed"]
-_OWN_ROWS = {Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER}
+_OWN_ROWS = {Kind.REPLAY, Kind.REPAIR, Kind.UNIQUE_HOLDER, Kind.CASCADE}
 
 
 def conflicts(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dts_pipeline.core.cascades import Cascades
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
-from dts_pipeline.core.schema import Table
+from dts_pipeline.core.schema import ForeignKey, Table
 
 
 @dataclass(frozen=True, order=True)
@@ -67,6 +68,7 @@ class Plan:
 
     `deadline` is in seconds of the monotonic clock. `tables` and `source_tables` hold the carried
     tables as they are at each site, by topic; `modes` is how the connector spells values.
+    `cascades` are the foreign keys whose cascades the source does not log.
     """
 
     link: str
@@ -78,6 +80,7 @@ class Plan:
     slots: int
     deadline: float
     modes: ValueModes = field(default_factory=ValueModes)
+    cascades: tuple[ForeignKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class Batch:
     checkpoint that it continues and `after` the one that its transaction writes. `frame` changes
     from stage to stage; its columns are documented with the stage that makes it. `superseded`
     holds the user changes that a marked event of the same key overtook (rule R2), `counted` what is
-    to be added up (`core/delta.py`) until `compact` puts it with the rest. `seconds` is wall time
+    to be added up (`core/delta.py`) until `compact` puts it with the rest. `cascades` is what the
+    source's server did to other rows without logging it; None for nothing. `seconds` is wall time
     per stage.
     """
 
@@ -101,6 +105,7 @@ class Batch:
     frame: pd.DataFrame
     superseded: pd.DataFrame | None = None
     counted: pd.DataFrame | None = None
+    cascades: Cascades | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     waiting: str | None = None

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     UNIQUE = "unique"  # a unique value of the source's row belongs to another key at the target
     QUARANTINED = "quarantined"  # the key waits in `dts.quarantine`; never settled by itself
     UNIQUE_HOLDER = "unique_holder"  # that other key, whose row was deleted for it
+    CASCADE = "cascade"  # a row changed because the source's server did, unlogged
     REPLAY = "replay"  # a replay wrote the row, over what was there
     REPAIR = "repair"  # a repair wrote the row, over what was there
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dts_pipeline.core.links import Link
-from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
 from dts_pipeline.core.type_fit import Fit, family_of, misfit
 
 _CASCADES_LOGGED = (9, 6)
+CASCADE_REMEDY = (
+    "Change its actions to RESTRICT or NO ACTION and let the application write the child rows, "
+    "carry both tables, or leave the child table out of the link."
+)
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,37 @@ def compare_tables(
     return found
 
 
-def unlogged_cascades(table: Table, dialect: Dialect, version: str) -> tuple[str, ...]:
-    """The foreign keys through which a write to `table` changes rows that no binlog shows.
+def unlogged_cascades(
+    tables: Mapping[str, Table], dialect: Dialect, version: str, *, native: bool = False
+) -> tuple[ForeignKey, ...]:
+    """The foreign keys through which the server changes rows of `tables` that no binlog shows.
 
-    `version` is the server's, such as `9.7.4` or `10.11.6-MariaDB`. MySQL logs what a cascade
-    changes since 9.6; MariaDB does not.
+    `tables` by `schema.table`, as they are at the source; `version` is the server's, such as
+    `9.7.4` or `10.11.6-MariaDB`. MySQL logs what a cascade changes since 9.6, unless InnoDB is told
+    to do it by itself as before (`native`: innodb_native_foreign_keys); MariaDB does not.
     """
     release = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
-    if dialect is Dialect.MYSQL and release >= _CASCADES_LOGGED:
+    if dialect is Dialect.MYSQL and release >= _CASCADES_LOGGED and not native:
         return ()
-    return table.cascading_keys
+    return tuple(key for table in tables.values() for key in table.foreign_keys if key.actions)
+
+
+def untold(key: ForeignKey, tables: Mapping[str, Table]) -> str | None:
+    """Why the rows that an unlogged cascade changes cannot be told from the events; None if so.
+
+    `tables` are the carried ones at the source: events of others never arrive.
+    """
+    if key.parent not in tables:
+        return "the table it refers to is not carried, so nothing tells of the rows that it changes"
+    if not key.actions <= {"CASCADE", "SET NULL"}:
+        return "what it does cannot be followed"
+    both = [(key.child, name) for name in key.columns]
+    both += [(key.parent, name) for name in key.parent_columns]
+    if any(tables[table].column(name).generated for table, name in both):
+        return "it goes by a generated column, which is not written"
+    if key.on_update == "CASCADE" and set(key.columns) & set(tables[key.child].primary_key):
+        return "ON UPDATE CASCADE changes the primary keys of rows, which no event tells"
+    return None
 
 
 def _table_differences(source: Table, target: Table) -> Iterator[Difference]:

@@ -43,11 +43,33 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table: columns in order, primary key, the secondary unique keys and foreign-key actions.
+class ForeignKey:
+    """A foreign key: `columns` of `child` hold what `parent_columns` of `parent` hold, in order.
 
-    `unique_keys` maps each secondary unique index to its columns. `cascading_keys` names the
-    foreign keys of OTHER tables that point here with an action (CASCADE, SET NULL, SET DEFAULT).
+    Tables as `schema.table`. The actions are information_schema's: CASCADE, SET NULL, RESTRICT,
+    NO ACTION, SET DEFAULT.
+    """
+
+    name: str
+    child: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_delete: str
+    on_update: str
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What the server does to the child's rows by itself; empty if it only forbids."""
+        return frozenset({self.on_delete, self.on_update}) - {"RESTRICT", "NO ACTION"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: columns in order, primary key, the secondary unique keys and the foreign keys.
+
+    `unique_keys` maps each secondary unique index to its columns. `foreign_keys` are those of this
+    table's own columns.
     """
 
     schema: str
@@ -56,7 +78,7 @@ class Table:
     primary_key: tuple[str, ...]
     unique_keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
     engine: str = "InnoDB"
-    cascading_keys: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
     @property
     def full_name(self) -> str:

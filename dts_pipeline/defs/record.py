@@ -26,6 +26,7 @@ COUNTS = (
     "inserted",
     "updated",
     "deleted",
+    "cascaded",
     "same",
     "conflicts",
     "superseded",
@@ -121,7 +122,7 @@ def check_results(
     )
 
 
-_WRITTEN = ("inserted", "updated", "deleted")
+_WRITTEN = ("inserted", "updated", "deleted", "cascaded")
 
 
 def _written(counts: Mapping[str, int]) -> dict[str, int]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dts_pipeline.core.contract import compare_tables, is_grave, unlogged_cascades
+from dts_pipeline.core.contract import (
+    CASCADE_REMEDY,
+    compare_tables,
+    is_grave,
+    unlogged_cascades,
+    untold,
+)
 from dts_pipeline.core.links import Link
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, of_difference, warning
@@ -80,21 +86,21 @@ def policy_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFact
                     )
 
 
-@link_check("cascade_not_carried", "no foreign key changes rows unlogged")
+@link_check("cascade_not_carried", "what foreign keys change unlogged can be carried out")
 def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
-    """Rows that a cascade changes must be in the binlog, or the other side keeps them."""
-    for table in facts.carried(link):
-        for key in unlogged_cascades(table, source.dialect, source.version):
-            child, _, constraint = key.rpartition(".")
-            if link.matches(child):
-                yield error(
-                    f"the foreign key {constraint} of {child} cascades, and the server does not "
-                    "log the rows that it changes: they would stay as they are at the other site",
-                    "Change its actions to RESTRICT or NO ACTION and let the application write "
-                    "the child rows, or leave the child table out of the link.",
-                    table=table.full_name,
-                    site=source.name,
-                )
+    """A cascade that the source does not log is carried out by apply, if events tell of it."""
+    carried = {table.full_name: table for table in facts.carried(link)}
+    native = source.variables.get("innodb_native_foreign_keys") == "ON"
+    for key in unlogged_cascades(carried, source.dialect, source.version, native=native):
+        why = untold(key, carried)
+        if why is not None:
+            yield error(
+                f"the foreign key {key.name} changes rows of {key.child}, the server does not log "
+                f"them, and {why}: they would stay as they are at the other site",
+                CASCADE_REMEDY,
+                table=key.child,
+                site=source.name,
+            )
 
 
 @link_check("trigger_at_target", "no trigger fires for carried rows")

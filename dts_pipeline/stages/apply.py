@@ -30,6 +30,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         mark=mark,
         modes=plan.modes,
         run_id=runtime.run_id,
+        cascades=plan.cascades,
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
     )
     result = runtime.writer.apply(request)

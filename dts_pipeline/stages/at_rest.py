@@ -23,7 +23,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from dts_pipeline.adapters.kafka_reader import KafkaReader
+from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.adapters.watermarks import LogDisturbed, SourceLog, write_watermark
+from dts_pipeline.core.cascades import may_reach
 from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
@@ -31,7 +33,7 @@ from dts_pipeline.core.verification import State
 from dts_pipeline.core.watermarks import nothing_left
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.compare import TableComparison
-from dts_pipeline.stages.plan import connector_modes
+from dts_pipeline.stages.plan import connector_modes, unlogged
 from dts_pipeline.stages.runtime import LinkRuntime
 
 Carry = Callable[[LinkRuntime], object]
@@ -165,12 +167,17 @@ class Watch:
     def touched(
         self, table: TableComparison, keys: pd.DataFrame, events: list[pd.DataFrame] | None
     ) -> npt.NDArray[np.bool_]:
-        """Which of a table's keys have an event in any of the logs; all where it is not known."""
+        """Which of a table's keys have an event in any of the logs; all where it is not known.
+
+        All, too, where rows may have changed by a cascade that the source does not log.
+        """
         if events is None:
             return np.ones(len(keys), dtype=np.bool_)
         touched = np.zeros(len(keys), dtype=np.bool_)
         pair = table.pair
         for runtime, frame in zip(self._links, events, strict=True):
+            if self._may_cascade(runtime, pair.name, frame):
+                return np.ones(len(keys), dtype=np.bool_)
             own = frame.loc[(frame["table"] == pair.name) & frame["key"].notna(), "key"]
             first = runtime.source.site == self._links[0].source.site
             source, target = pair.tables if first else pair.tables[::-1]
@@ -179,6 +186,14 @@ class Watch:
             reader = table.readers[1 if first else 0]
             touched |= reader.same_rows(keys, others)
         return touched
+
+    @staticmethod
+    def _may_cascade(runtime: LinkRuntime, name: str, events: pd.DataFrame) -> bool:
+        if events.empty:
+            return False
+        tables = read_tables(runtime.source, runtime.link.matches)
+        keys = {table.full_name: table.primary_key for table in tables.values()}
+        return may_reach(events, unlogged(runtime, tables), keys, name)
 
     def _log(self, runtime: LinkRuntime) -> SourceLog:
         link = runtime.link

@@ -11,11 +11,11 @@ from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.continuity import NEW_START, refuse_break
-from dts_pipeline.core.contract import is_grave, unlogged_cascades
+from dts_pipeline.core.contract import CASCADE_REMEDY, is_grave, unlogged_cascades, untold
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.links import Start
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline.core.schema import Table
+from dts_pipeline.core.schema import ForeignKey, Table
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.contract import (
     connector_settings,
@@ -69,6 +69,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
         slots=1 if checkpoint.paused else _slots(runtime, checkpoint, until),
         deadline=started + runtime.limits.max_seconds,
         modes=ValueModes.of(settings or {}),
+        cascades=unlogged(runtime, source_tables),
     )
 
 
@@ -119,8 +120,8 @@ def check_tables(
         )
     found = table_differences(runtime, source, target)
     refuse(runtime, (difference for difference in found if is_grave(difference, runtime.link)))
-    for name, table in source.items():
-        _refuse_cascades(runtime, table)
+    _refuse_cascades(runtime, source)
+    for name in source:
         policy = runtime.link.policy_of(name)
         names = {c.name for c in target[name].written_columns}
         if policy and policy.column and policy.column not in names:
@@ -132,23 +133,28 @@ def check_tables(
             )
 
 
-def _refuse_cascades(runtime: LinkRuntime, table: Table) -> None:
-    """Rows that a cascade changes without logging them would stay as they are at the target."""
+def unlogged(runtime: LinkRuntime, tables: Mapping[str, Table]) -> tuple[ForeignKey, ...]:
+    """The foreign keys whose cascades apply carries out; `tables` as they are at the source."""
     facts = runtime.source.facts
-    for key in unlogged_cascades(table, facts.dialect, facts.version):
-        child, _, constraint = key.rpartition(".")
-        if runtime.link.matches(child):
+    native = facts.native_foreign_keys
+    return unlogged_cascades(tables, facts.dialect, facts.version, native=native)
+
+
+def _refuse_cascades(runtime: LinkRuntime, tables: Mapping[str, Table]) -> None:
+    """Rows that a cascade changes and no event tells of would stay as they are at the target."""
+    for key in unlogged(runtime, tables):
+        why = untold(key, tables)
+        if why is not None:
             raise TerminalError(
                 "cascade_not_carried",
-                "a foreign key cascades, and the source does not log the rows that it changes",
+                f"the source does not log the rows that a foreign key changes, and {why}",
                 where={
                     "link": runtime.link.name,
-                    "table": table.full_name,
-                    "child": child,
-                    "constraint": constraint,
+                    "table": key.parent,
+                    "child": key.child,
+                    "constraint": key.name,
                 },
-                remedy="Change its actions to RESTRICT or NO ACTION and let the application write "
-                "the child rows, or leave the child table out of the link.",
+                remedy=CASCADE_REMEDY,
             )
 
 

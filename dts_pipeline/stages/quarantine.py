@@ -21,6 +21,7 @@ from dts_pipeline.stages.plan import plan_ranges
 from dts_pipeline.stages.preview import request_of
 from dts_pipeline.stages.reconcile import Carry, PairRuntime, reconcile
 from dts_pipeline.stages.runtime import LinkRuntime
+from dts_pipeline.stages.settle_children import Children
 
 _ATTEMPTS = 5
 
@@ -48,6 +49,8 @@ def retry(
         report = reconcile(pair, {row.table: keys}, reason=Kind.REPAIR, policy=winner, carry=carry)
         if not report.is_settled:
             return False
+        # What the source's server did for foreign keys, unlogged, was not followed meanwhile.
+        Children(pair).open_of(row.table, [tuple(key) for key in keys.itertuples(index=False)])
         if _freed(runtime, row):
             return True
     return False  # its changes come faster than that

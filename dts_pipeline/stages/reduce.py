@@ -12,6 +12,7 @@ from dts_pipeline.core.batches import Batch, Plan
 from dts_pipeline.core.duplicates import drop_duplicates, furthest_positions
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.cascades import cascades_of
 from dts_pipeline.stages.counters import split_counted
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -20,8 +21,9 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     """Drops second copies (R7), orders the events as the source wrote them, recognises marks.
 
     `frame` gains `ordinal` (int64) and `marked` (bool); the events of keys whose counters are added
-    up move to `counted` (rule R5). Raises TerminalError `mark_unseen`, `truncate_event`,
-    `source_position_regressed`, `source_position_ambiguous`; PoisonError for a counter's row.
+    up move to `counted` (rule R5); `cascades` is what follows from all of them unlogged. Raises
+    TerminalError `mark_unseen`, `truncate_event`, `source_position_regressed`,
+    `source_position_ambiguous`; PoisonError for a row of a table with counters or such cascades.
     """
     began = time.monotonic()
     before = batch.before.partitions
@@ -39,11 +41,14 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         "duplicates": len(events) - len(kept),
         "marked": int(marked.sum()),
     }
-    frame, counted = split_counted(runtime.link, plan, kept.assign(marked=marked))
+    kept = kept.assign(marked=marked)
+    cascades = cascades_of(runtime.link, plan, kept) if plan.cascades else None
+    frame, counted = split_counted(runtime.link, plan, kept)
     return replace(
         batch,
         frame=frame,
         counted=counted,
+        cascades=cascades,
         after=replace(batch.after, partitions=partitions),
         counts=counts,
         seconds={**batch.seconds, "normalize": time.monotonic() - began},

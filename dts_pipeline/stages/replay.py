@@ -22,6 +22,7 @@ from dts_pipeline.core.links import Policy
 from dts_pipeline.core.ranges import OffsetRanges
 from dts_pipeline.core.selection import Selection, spelled
 from dts_pipeline.errors import DtsError, TerminalError
+from dts_pipeline.stages.plan import unlogged
 from dts_pipeline.stages.reconcile import Carry, PairRuntime, Patience, reconcile
 from dts_pipeline.stages.replay_lane import write_again
 from dts_pipeline.stages.runtime import LinkRuntime
@@ -93,6 +94,7 @@ def replay(
     wins = policy or Policy("site", runtime.link.source)
     try:
         if pair is None:
+            _refuse_cascades(runtime, selected)
             write_again(runtime, selected, wins, report.add)
             report.rest = OffsetRanges(())
             step(report)
@@ -119,6 +121,22 @@ def _selected(runtime: LinkRuntime, selection: Selection) -> SelectedRange:
             "--until-time).",
         )
     return select(runtime, selection)
+
+
+def _refuse_cascades(runtime: LinkRuntime, selected: SelectedRange) -> None:
+    """What events say of a row is not all that happened to it where cascades are not logged."""
+    tables = {table.full_name: table for table in selected.plan.source_tables.values()}
+    topics = {wanted.topic_partition.topic for wanted in selected.ranges}
+    children = {edge.child for edge in unlogged(runtime, tables)}
+    found = sorted(name for name in children if runtime.link.topic_of(name) in topics)
+    if found:
+        raise TerminalError(
+            "cascade_not_replayed",
+            "the source does not log which rows of a table its foreign keys have changed, so the "
+            "state that the checkpoint has reached cannot be told from the events",
+            where={"link": runtime.link.name, "tables": ",".join(found)},
+            remedy="Use `dts repair` for these tables, or name the others with --table.",
+        )
 
 
 def _fresh_keys(

@@ -22,6 +22,7 @@ from dts_pipeline.stages.reconcile import (
     TableKeys,
     reconcile_keys,
 )
+from dts_pipeline.stages.settle_children import Children
 
 _PAGE = 10_000
 
@@ -35,6 +36,7 @@ def settle(
 ) -> ReconcileReport:
     """Settles what was open when it began, oldest first; both links' records of a key together.
 
+    Where cascades are not logged, the rows that refer to one in dispute are settled along with it.
     Keys in quarantine are left alone. A record whose table is not there any more, or not carried
     any more, stays open and counts as `gone`. Raises what `reconcile` raises.
     """
@@ -42,6 +44,7 @@ def settle(
     after = {pair.forth.link.name: 0, pair.back.link.name: 0}
     total = sum(sum(r.ledger.open_conflicts(r.link.name).values()) for r in (pair.forth, pair.back))
     seen = 0
+    children = Children(pair)
     while True:
         page = [
             record
@@ -57,6 +60,7 @@ def settle(
         # A key in quarantine differs because it could not be written: no policy decides that.
         waiting = [record for record in page if record.kind is not Kind.QUARANTINED]
         keys, gone = _keys_of(pair, waiting)
+        children.open(keys)  # before the records that tell of them may close
         found = reconcile_keys(pair, keys, None, None, carry, patience or Patience())
         _add(report, found, gone)
         seen += len(page)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dts_pipeline.core.contract import Difference, compare_tables
-from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.contract import Difference, compare_tables, unlogged_cascades
+from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.type_fit import Fit
 
 _TEXTS = ("char", "varchar", "text", "enum", "set")
@@ -252,3 +254,25 @@ def test_extra_columns_at_the_target_are_impossible_unless_generated() -> None:
 def test_labels_of_an_enum_are_not_quoted_in_messages() -> None:
     found = differences(table(column("enum('secret')")), table(column("enum('x')")))
     assert "secret" not in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("dialect", "version", "native", "logged"),
+    [
+        (Dialect.MARIADB, "10.11.6-MariaDB", False, False),
+        (Dialect.MARIADB, "11.8.1-MariaDB", False, False),
+        (Dialect.MYSQL, "8.0.40", False, False),
+        (Dialect.MYSQL, "9.5.0", False, False),
+        (Dialect.MYSQL, "9.6.0", False, True),
+        (Dialect.MYSQL, "9.7.4-2", False, True),
+        (Dialect.MYSQL, "9.7.4-2", True, False),
+    ],
+)
+def test_who_logs_what_a_cascade_changes(
+    dialect: Dialect, version: str, native: bool, logged: bool
+) -> None:
+    acting = ForeignKey("fk", "shop.item", ("v",), "shop.item", ("id",), "CASCADE", "RESTRICT")
+    forbidding = replace(acting, name="no", on_delete="NO ACTION")
+    tables = {"shop.item": table(column("int"), foreign_keys=(acting, forbidding))}
+    found = unlogged_cascades(tables, dialect, version, native=native)
+    assert found == (() if logged else (acting,))

@@ -118,6 +118,7 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
         "inserted": 0,
         "updated": 0,
         "deleted": 0,
+        "cascaded": 0,
         "same": 0,
         "conflicts": 0,
         "superseded": 0,

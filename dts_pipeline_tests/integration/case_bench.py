@@ -199,8 +199,9 @@ class CaseBench:
         for case in self.carried:
             for direction in DIRECTIONS:
                 records = sorted(found[case.name, direction])
-                if records != sorted(case.records):
-                    self._say(case, direction, f"records {records}, due {list(case.records)}")
+                due = sorted(case.records(self.kind(DIRECTIONS[direction][0])))
+                if records != due:
+                    self._say(case, direction, f"records {records}, due {due}")
 
     def _remove(self) -> None:
         for site in self.rig.sites:

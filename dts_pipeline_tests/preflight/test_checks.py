@@ -15,7 +15,7 @@ from dts_pipeline.adapters.connect_api import ConnectorStatus, RegisteredConnect
 from dts_pipeline.adapters.kafka_admin import TopicSettings
 from dts_pipeline.config import parse_config
 from dts_pipeline.core.connector_config import CaptureSite, connector_spec
-from dts_pipeline.core.schema import Column, Dialect, Table
+from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import Severity
 from dts_pipeline.preflight.registry import CHECKS, run_checks
@@ -325,12 +325,36 @@ def test_zero_dates_where_a_column_is_not_null(
     assert problems(replace(facts, sites=sites)) == found
 
 
-def test_cascades_that_the_source_does_not_log() -> None:
-    parent = order(cascading_keys=("shop.item.fk_item",))
-    assert problems(tables_of(parent, parent)) == [("cascade_not_carried", "error")]
-    assert problems(tables_of(parent, parent, Dialect.MYSQL)) == []
-    elsewhere = order(cascading_keys=("audit.log.fk_log",))
-    assert problems(tables_of(elsewhere, elsewhere)) == []
+def cascading(
+    parent: str = "shop.item",
+    on_delete: str = "CASCADE",
+    on_update: str = "RESTRICT",
+    dialect: Dialect = Dialect.MARIADB,
+    **settings: Any,
+) -> Facts:
+    """Orders that go with their item."""
+    key = ForeignKey("fk_item", "shop.order", ("item",), parent, ("id",), on_delete, on_update)
+    table = order(Column("item", "int", "int(11)"), foreign_keys=(key,), **settings)
+    return tables_of(table, table, dialect)
+
+
+def test_cascades_that_the_source_does_not_log_are_carried_out() -> None:
+    assert problems(cascading()) == []
+    assert problems(cascading(on_delete="SET NULL", on_update="CASCADE")) == []
+
+
+@pytest.mark.parametrize(
+    "untold",
+    [
+        {"parent": "other.item"},
+        {"on_delete": "SET DEFAULT"},
+        {"on_update": "CASCADE", "primary_key": ("id", "item")},
+    ],
+    ids=["parent_not_carried", "unknown_action", "primary_key_changes"],
+)
+def test_cascades_that_no_event_tells_of(untold: dict[str, Any]) -> None:
+    assert problems(cascading(**untold)) == [("cascade_not_carried", "error")]
+    assert problems(cascading(dialect=Dialect.MYSQL, **untold)) == []
 
 
 @pytest.mark.parametrize(

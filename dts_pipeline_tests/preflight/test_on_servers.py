@@ -24,8 +24,8 @@ from dts_pipeline_tests.preflight.guarded_pair import ITEM, SECRETS, GuardedPair
 pytestmark = pytest.mark.servers
 
 CHILD = (
-    "CREATE TABLE child (id INT PRIMARY KEY, item INT, "
-    "FOREIGN KEY (item) REFERENCES item (id) ON DELETE CASCADE)"
+    "CREATE TABLE child (id INT, item INT, PRIMARY KEY ({}), "
+    "FOREIGN KEY (item) REFERENCES item (id) ON DELETE CASCADE ON UPDATE {})"
 )
 
 
@@ -223,11 +223,16 @@ def test_tables(
         pair.both("DROP TABLE IF EXISTS t")
 
 
-def test_cascades(pair: GuardedPair) -> None:
-    pair.both(CHILD)
+@pytest.mark.parametrize(
+    ("primary_key", "action", "told"),
+    [("id", "SET NULL", True), ("id", "CASCADE", True), ("id, item", "CASCADE", False)],
+)
+def test_cascades(pair: GuardedPair, primary_key: str, action: str, told: bool) -> None:
+    pair.both(CHILD.format(primary_key, action))
     try:
         logged = is_mysql(pair)  # 9.6 and later
-        assert pair.problems() == (set() if logged else {("cascade_not_carried", "error")})
+        refused = {("cascade_not_carried", "error")}
+        assert pair.problems() == (set() if told or logged else refused)
     finally:
         pair.both("DROP TABLE child")
 

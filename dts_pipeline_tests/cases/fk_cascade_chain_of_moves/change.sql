@@ -1,0 +1,11 @@
+BEGIN;
+DELETE FROM fk_cascade_chain_of_moves__parent WHERE id=2;
+UPDATE fk_cascade_chain_of_moves__parent SET id=2 WHERE id=1;
+UPDATE fk_cascade_chain_of_moves__parent SET id=3 WHERE id=2;
+UPDATE fk_cascade_chain_of_moves__parent SET id=7 WHERE id=6;
+UPDATE fk_cascade_chain_of_moves__parent SET id=6 WHERE id=5;
+UPDATE fk_cascade_chain_of_moves__child SET v=66 WHERE p=6;
+UPDATE fk_cascade_chain_of_moves__parent SET id=9 WHERE id=6;
+UPDATE fk_cascade_chain_of_moves__child SET v=88 WHERE p=8;
+UPDATE fk_cascade_chain_of_moves__parent SET id=88 WHERE id=8;
+COMMIT;

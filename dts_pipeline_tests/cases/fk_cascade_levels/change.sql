@@ -1,0 +1,1 @@
+DELETE FROM fk_cascade_levels__parent WHERE id=1;
