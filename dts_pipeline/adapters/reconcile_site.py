@@ -12,6 +12,7 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from dts_pipeline.adapters.database import Database, error_number
+from dts_pipeline.adapters.enum_errors import set_errors, standing_in
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.staging import DATA_ERRORS, StagedTable
 from dts_pipeline.adapters.writes import write_rows
@@ -20,6 +21,7 @@ from dts_pipeline.core.conflicts import Meeting
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.marks import Mark, mark_uuid
 from dts_pipeline.core.reconcile_statements import ReconcileStatements
+from dts_pipeline.core.schema import Column
 from dts_pipeline.core.statements import LEDGER_SCHEMA
 from dts_pipeline.errors import TerminalError, TransientError
 
@@ -69,7 +71,11 @@ class ReconcileSite:
         """Stages keys by ordinal 0, 1, 2 …; which ordinals are the same row as an earlier one."""
         for statement in statements.create():
             self.cursor.execute(statement)
-        self.cursor.executemany(statements.fill_keys(), [(i, *key) for i, key in enumerate(keys)])
+        rows, errors = standing_in(
+            [(i, *key) for i, key in enumerate(keys)], _places("k", 1, statements.base.key_columns)
+        )
+        self.cursor.executemany(statements.fill_keys(), rows)
+        set_errors(self.cursor, statements.keys, errors)
         self.cursor.execute(statements.equal_keys())
         groups = [[int(o) for o in str(row[0]).split(",")] for row in self.cursor.fetchall()]
         self.connection.commit()
@@ -100,23 +106,31 @@ class ReconcileSite:
         ]
         if rows:
             self._fill(statements, rows)
-        before = [(o, *expected[o]) for o in keys if o in expected]
+        before, errors = standing_in(
+            [(o, *expected[o]) for o in keys if o in expected], _places("b", 1, base.columns)
+        )
         if before:
             self.cursor.executemany(base.fill_before(), before)
+            set_errors(self.cursor, base.before, errors)
         self.connection.commit()
 
     def _fill(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> None:
+        base = statements.base
+        keyed = 3 + len(base.key_columns)
+        places = {**_places("k", 3, base.key_columns), **_places("a", keyed, base.columns)}
+        rows, errors = standing_in(rows, places)
         try:
-            self.cursor.executemany(statements.base.fill_stage(), rows)
+            self.cursor.executemany(base.fill_stage(), rows)
         except pymysql.MySQLError as error:
             if error_number(error) not in DATA_ERRORS:
                 raise
             raise TransientError(
                 ROW_REFUSED,
                 "a row of the other site does not fit this site's table",
-                where={"site": self.database.site, "table": statements.base.table.full_name},
+                where={"site": self.database.site, "table": base.table.full_name},
                 remedy="Make the column as wide as at the other site, or mend the row there.",
             ) from None
+        set_errors(self.cursor, base.stage, errors)
 
     def compare(self, statements: ReconcileStatements) -> list[tuple[Any, ...]]:
         """ord, found, equal, newer, then this site's columns: against the rows staged here."""
@@ -211,6 +225,11 @@ class ReconcileSite:
         """Commits what was written and closed, with the mark's number drawn."""
         self.cursor.execute(_DRAW, (self._drawn, self.link.name, self.link.lane))
         self.connection.commit()
+
+
+def _places(letter: str, first: int, columns: Sequence[Column]) -> dict[int, tuple[str, Column]]:
+    """The places of columns in a stage's row, from `first` on, with their names there."""
+    return {first + i: (f"{letter}{i}", column) for i, column in enumerate(columns)}
 
 
 def never_ran(link: Link) -> TerminalError:

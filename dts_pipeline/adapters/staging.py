@@ -11,6 +11,7 @@ import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
+from dts_pipeline.adapters.enum_errors import set_errors
 from dts_pipeline.adapters.quarantine import LeftOut, left_out
 from dts_pipeline.core.decode import DecodedRows, ValueDecodeError, ValueModes, decode_rows
 from dts_pipeline.core.delta import digits_of
@@ -153,12 +154,11 @@ def _enum_errors(
 
 
 def _set_enum_errors(cursor: Cursor, staged: StagedTable, rows: _Rows, detect: bool) -> None:
-    """Puts ENUM's error value, whose number is 0, in place of the label that stood in for it."""
+    """Puts ENUM's error value in place of the labels that stood in for it."""
     for column, ordinals in rows.errors.items():
         stage = staged.statements.before if column[0] == "b" else staged.statements.stage
-        if ordinals and (detect or column[0] != "b"):
-            sql = f"UPDATE IGNORE {stage} SET {column} = '' WHERE ord IN %s"
-            cursor.execute(sql, (ordinals,))
+        if detect or column[0] != "b":
+            set_errors(cursor, stage, {column: ordinals})
 
 
 def _sums(staged: StagedTable) -> list[list[Any]]:
