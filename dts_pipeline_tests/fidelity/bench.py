@@ -1,4 +1,4 @@
-"""All cases of a flavour on one pair: their tables together, both directions at once."""
+"""All cases of a setting on one pair: their tables together, both directions at once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from dts_pipeline.core.connector_config import MAX_MESSAGE_BYTES
 from dts_pipeline.core.contract import compare_tables
 from dts_pipeline.core.schema import Column, Table
 from dts_pipeline_tests.case_files import Case
+from dts_pipeline_tests.fidelity.drawn import DrawnCase
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack
 
@@ -47,12 +48,17 @@ class CaseBench:
 
     stack: Stack
     directory: Path
-    cases: Sequence[Case]
+    cases: Sequence[Case | DrawnCase]
+    connector_changes: Mapping[str, str] = field(default_factory=dict)
+    label: str = "cases"
     problems: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    compared: int = 0
 
     def run(self) -> None:
         """Creates, changes part by part, carries both links, compares after each part."""
-        self.rig = Rig(self.stack, "cases", self.directory)
+        self.rig = Rig(
+            self.stack, self.label, self.directory, connector_changes=self.connector_changes
+        )
         schemas = [self.schema(direction) for direction in DIRECTIONS]
         self.rig.changes = {
             "pairs": {
@@ -65,7 +71,7 @@ class CaseBench:
         }
         try:
             self._create()
-            for part in range(max(len(case.parts("mysql")) for case in self.carried)):
+            for part in range(max((len(case.parts("mysql")) for case in self.carried), default=0)):
                 self._change(part)
                 self.rig.sync(seconds=300)
                 for case in self.carried:
@@ -78,9 +84,22 @@ class CaseBench:
             self._remove()
 
     @property
-    def carried(self) -> list[Case]:
+    def carried(self) -> list[Case | DrawnCase]:
         """The cases whose rows travel."""
         return [case for case in self.cases if not case.refused]
+
+    def line(self) -> str:
+        """What was compared, and how it went, for the end of the tests."""
+        both = [(case.name, direction) for case in self.cases for direction in DIRECTIONS]
+        wrong = [
+            f"{name} {direction}" for name, direction in both if self.problems[name, direction]
+        ]
+        refused = len(self.cases) - len(self.carried)
+        return (
+            f"{len(self.cases)} cases both ways ({refused} of them refused as they must be), "
+            f"{self.compared} rows compared: {len(both) - len(wrong)} of {len(both)} right"
+            + (f"; not: {', '.join(wrong)}" if wrong else "")
+        )
 
     def schema(self, direction: str) -> str:
         """The schema whose changes go that way."""
@@ -159,7 +178,7 @@ class CaseBench:
                     except pymysql.MySQLError as error:
                         self._say(case, direction, f"change.sql: {error}")
 
-    def _compare(self, case: Case, direction: str) -> None:
+    def _compare(self, case: Case | DrawnCase, direction: str) -> None:
         source, target = DIRECTIONS[direction]
         for name in self._names(case, direction):
             columns = self._tables(source, direction)[name].columns
@@ -168,10 +187,11 @@ class CaseBench:
             left_out = {c.name for c in columns if f"{name}.{c.name}" in case.differs}
             wanted = [c for c in columns if c.name not in left_out]
             rows = [self._rows(side, direction, name, wanted, key, mixed) for side in "ab"]
+            self.compared += len(rows[0].keys() | rows[1].keys())
             for text in differences(*rows):
                 self._say(case, direction, f"{name}: {text}")
 
-    def _expect(self, case: Case, direction: str) -> None:
+    def _expect(self, case: Case | DrawnCase, direction: str) -> None:
         source, target = DIRECTIONS[direction]
         for side in (source, target):
             with self._user(side, direction) as cursor:
@@ -227,7 +247,7 @@ class CaseBench:
 
     _seen: dict[tuple[str, str], Mapping[str, Table]] = field(default_factory=dict)
 
-    def _names(self, case: Case, direction: str) -> list[str]:
+    def _names(self, case: Case | DrawnCase, direction: str) -> list[str]:
         """The tables of a case: those that its create.sql makes, named after it."""
         names = self._tables("a", direction)
         return [name for name in names if name == case.name or name.startswith(f"{case.name}__")]
@@ -260,11 +280,12 @@ class CaseBench:
         return _Session(self.stack, side, self.schema(direction))
 
     def _execute(self, cursor: Any, schema: str, statements: Sequence[str]) -> None:
+        cursor.execute("SET SESSION sql_mode = DEFAULT, time_zone = DEFAULT")
         cursor.execute(f"USE `{schema}`")
         for statement in statements:
             cursor.execute(statement)
 
-    def _say(self, case: Case, direction: str, text: str) -> None:
+    def _say(self, case: Case | DrawnCase, direction: str, text: str) -> None:
         self.problems[case.name, direction].append(text[:600])
 
 
