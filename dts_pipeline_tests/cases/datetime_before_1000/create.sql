@@ -1,0 +1,1 @@
+CREATE TABLE datetime_before_1000 (id INT PRIMARY KEY, d DATE, dt DATETIME, d6 DATETIME(6));

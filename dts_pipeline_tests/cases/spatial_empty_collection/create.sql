@@ -1,0 +1,1 @@
+CREATE TABLE spatial_empty_collection (id INT PRIMARY KEY, g GEOMETRYCOLLECTION, a GEOMETRY);

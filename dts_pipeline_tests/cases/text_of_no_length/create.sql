@@ -1,0 +1,1 @@
+CREATE TABLE text_of_no_length (id INT PRIMARY KEY, a CHAR(0), b VARCHAR(0), c BINARY(0), d VARBINARY(0), e CHAR(0) NOT NULL DEFAULT '');

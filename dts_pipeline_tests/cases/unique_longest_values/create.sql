@@ -1,0 +1,2 @@
+CREATE TABLE unique_longest_values (id INT PRIMARY KEY, u VARCHAR(700) CHARACTER SET utf8mb4, b VARBINARY(3000), UNIQUE KEY (u), UNIQUE KEY (b));
+INSERT INTO unique_longest_values VALUES (1,REPEAT('é',700),REPEAT(0xFE,3000)),(2,'','');

@@ -1,0 +1,1 @@
+CREATE TABLE vector_sizes (id INT PRIMARY KEY, one VECTOR(1), usual VECTOR(1536), most VECTOR(16383), d VECTOR);
