@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
+from dts_pipeline.core.connector_config import LARGEST_MESSAGE_BYTES, MAX_MESSAGE_BYTES
 from dts_pipeline.core.links import RESERVED_SCHEMAS, Link, MarkKind, Policy, Start
 from dts_pipeline.errors import ConfigError
 
@@ -100,9 +101,10 @@ class SiteConfig(_Model):
 
 
 class ConnectConfig(_Model):
-    """Kafka Connect's REST interface."""
+    """Kafka Connect's REST interface, and the largest message that its connectors send."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$")
+    max_message_bytes: ByteSize = Field(MAX_MESSAGE_BYTES, ge=2**20, le=LARGEST_MESSAGE_BYTES)
 
 
 class NewestPolicy(_Model):

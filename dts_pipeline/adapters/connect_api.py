@@ -13,36 +13,13 @@ from urllib.parse import quote
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from dts_pipeline.adapters.connector_status import ConnectorStatus, failure, status_of
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
 _SECRET_SETTING = re.compile(r"password|secret|jaas|token|credential", re.IGNORECASE)
-_CLASS_NAME = re.compile(r"^(?:Caused by: )?((?:[a-z]\w*\.)+[A-Z][\w$]*)", re.MULTILINE)
 _POLL_SECONDS = 0.25
 # A connector that is registered anew can still show how its last life ended.
 _STALE_FAILURE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class ConnectorStatus:
-    """What runs of a connector: RUNNING, FAILED, PAUSED, STOPPED, UNASSIGNED or RESTARTING.
-
-    `causes` are the classes of the exceptions that ended it; their texts can quote rows and
-    statements, so they stay behind.
-    """
-
-    state: str
-    tasks: tuple[str, ...]
-    causes: tuple[str, ...] = ()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the connector and all of its tasks run."""
-        return self.state == "RUNNING" and bool(self.tasks) and set(self.tasks) == {"RUNNING"}
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether anything of it has given up."""
-        return "FAILED" in (self.state, *self.tasks)
 
 
 @dataclass(frozen=True)
@@ -92,7 +69,7 @@ class ConnectApi:
         answer = self._ask("GET", "/connectors", params=[("expand", "info"), ("expand", "status")])
         return {
             name: RegisteredConnector(
-                name, _without_secrets(entry["info"]["config"]), _status(entry["status"])
+                name, _without_secrets(entry["info"]["config"]), status_of(entry["status"])
             )
             for name, entry in sorted(answer.items())
         }
@@ -100,7 +77,8 @@ class ConnectApi:
     def running_of(self, topic_prefix: str) -> RegisteredConnector:
         """The connector that writes under a topic prefix.
 
-        Raises TerminalError `connector_missing`, `connector_failed` or `connector_stopped`.
+        Raises TerminalError `connector_missing`, `connector_failed`, `message_too_large` or
+        `connector_stopped`.
         """
         found = [
             connector
@@ -144,7 +122,7 @@ class ConnectApi:
 
     def status(self, name: str) -> ConnectorStatus:
         """Raises TerminalError `connector_missing` as well."""
-        return _status(self._ask("GET", f"/connectors/{_path(name)}/status", connector=name))
+        return status_of(self._ask("GET", f"/connectors/{_path(name)}/status", connector=name))
 
     def offsets(self, name: str) -> list[dict[str, Any]]:
         """How far the connector has read its source, as last committed; empty at first."""
@@ -222,22 +200,6 @@ class ConnectApi:
         raise _refusal(response, where)
 
 
-def failure(name: str, status: ConnectorStatus | None, url: str) -> TerminalError:
-    """The error for a connector that does not run."""
-    where: dict[str, object] = {"connect": url, "connector": name}
-    if status is not None:
-        where |= {"state": status.state, "tasks": ",".join(status.tasks) or "none"}
-        if status.causes:
-            where["causes"] = " < ".join(status.causes)
-    return TerminalError(
-        "connector_failed",
-        "the connector does not run",
-        where=where,
-        remedy=f"GET {url}/connectors/{quote(name)}/status has the whole trace. Mend the cause, "
-        "then restart it (`dts connectors --register`).",
-    )
-
-
 def _unreachable(where: Mapping[str, object], cause: str) -> TransientError:
     return TransientError(
         "connect_unreachable",
@@ -279,17 +241,6 @@ def _refused_settings(response: httpx.Response) -> list[str]:
         return []
     names = re.findall(r"'([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+)'", text)
     return sorted(set(names))
-
-
-def _status(answer: Mapping[str, Any]) -> ConnectorStatus:
-    tasks = sorted(answer.get("tasks", []), key=lambda task: task["id"])
-    traces = [answer["connector"].get("trace"), *(task.get("trace") for task in tasks)]
-    causes = [cause for trace in traces if trace for cause in _CLASS_NAME.findall(trace)]
-    return ConnectorStatus(
-        state=str(answer["connector"]["state"]),
-        tasks=tuple(str(task["state"]) for task in tasks),
-        causes=tuple(dict.fromkeys(cause.rpartition(".")[2] for cause in causes)),
-    )
 
 
 def _without_secrets(settings: Mapping[str, str]) -> dict[str, str]:

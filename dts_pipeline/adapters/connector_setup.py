@@ -17,7 +17,6 @@ from dts_pipeline.config import Config, secret_value
 from dts_pipeline.core.connector_config import (
     CONNECTOR_CLASSES,
     HISTORY_TOPIC,
-    MAX_MESSAGE_BYTES,
     WATERMARK_TABLE,
     CaptureSite,
     ConnectorSpec,
@@ -28,7 +27,6 @@ from dts_pipeline.core.connector_config import (
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.errors import TerminalError
 
-_TOPIC_CONFIG = {"cleanup.policy": "delete", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
 _POLL_SECONDS = 0.5
 
 
@@ -87,7 +85,8 @@ def register_connectors(
             prefix = spec.settings["topic.prefix"]
             _refuse_second_writer(connect, spec.name, prefix)
             topics = (f"{prefix}.transaction", f"{prefix}.{WATERMARK_TABLE}")
-            kafka.create(topics, _TOPIC_CONFIG)
+            limit = {"max.message.bytes": str(config.connect.max_message_bytes)}
+            kafka.create(topics, {"cleanup.policy": "delete", **limit})
             capturing = partial(
                 wait_until_capturing, connect, kafka, databases[site], spec.name, topics[1], seconds
             )
@@ -221,4 +220,5 @@ def _capture_site(
         topic_prefix=site.topic_prefix,
         tls=site.tls is not None,
         kafka=java_client(kafka if secrets is None else kafka_properties(config, secrets)),
+        **({"max_message_bytes": config.connect.max_message_bytes} if config.connect else {}),
     )

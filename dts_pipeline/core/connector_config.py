@@ -22,6 +22,9 @@ WATERMARK_TABLE = f"{LEDGER_SCHEMA}.watermark"
 # Below the producer's default buffer of 32 MiB; the topic gets the same limit, so that the
 # broker's own (1 MiB by default) does not refuse what the producer may send.
 MAX_MESSAGE_BYTES = 20 * 2**20
+# A request to the broker, and an answer to librdkafka's reader, may have 100 MB.
+LARGEST_MESSAGE_BYTES = 90 * 2**20
+_BUFFER_BYTES = 32 * 2**20
 
 _SSL_MODES = {
     (Dialect.MYSQL, False): "preferred",
@@ -55,8 +58,6 @@ _FIXED = {
     "topic.creation.default.partitions": "1",
     "topic.creation.default.replication.factor": "-1",
     "topic.creation.default.cleanup.policy": "delete",
-    "topic.creation.default.max.message.bytes": str(MAX_MESSAGE_BYTES),
-    "producer.override.max.request.size": str(MAX_MESSAGE_BYTES),
     "producer.override.compression.type": "lz4",
 }
 
@@ -67,6 +68,7 @@ class CaptureSite:
 
     `password` is whatever shall stand in the settings: the secret, or its `${NAME}`.
     `kafka` are properties of Kafka's Java client for the connector's own schema history.
+    `max_message_bytes` bounds a row's message, at the producer and in topics that Connect makes.
     """
 
     name: str
@@ -78,6 +80,7 @@ class CaptureSite:
     topic_prefix: str = ""
     tls: bool = False
     kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_message_bytes: int = MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,20 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         HISTORY_TOPIC: f"{site.topic_prefix}.schema-history",
         **_history_client(site.kafka),
         **_FIXED,
+        **_message_limits(site.max_message_bytes),
     }
     return ConnectorSpec(name, settings)
+
+
+def _message_limits(limit: int) -> dict[str, str]:
+    """The producer's buffer must hold a whole message, and some more beside it."""
+    settings = {
+        "topic.creation.default.max.message.bytes": str(limit),
+        "producer.override.max.request.size": str(limit),
+    }
+    if 2 * limit > _BUFFER_BYTES and limit != MAX_MESSAGE_BYTES:
+        settings["producer.override.buffer.memory"] = str(2 * limit)
+    return settings
 
 
 def replica_id(name: str, site: CaptureSite) -> int:

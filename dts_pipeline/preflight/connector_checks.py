@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dts_pipeline.adapters.connect_api import RegisteredConnector
+from dts_pipeline.adapters.connector_status import (
+    LARGER_THAN_KAFKA,
+    MESSAGE_TOO_LARGE,
+    RAISE_LIMIT,
+)
 from dts_pipeline.core.connector_config import CONNECTOR_CLASSES, WATERMARK_TABLE, is_captured
 from dts_pipeline.core.links import MarkKind
+from dts_pipeline.core.message_size import can_exceed
 from dts_pipeline.preflight.facts import Facts
 from dts_pipeline.preflight.findings import error, warning
 from dts_pipeline.preflight.registry import Problems, connector_check
@@ -13,10 +19,19 @@ _REGISTER = "Run `dts connectors --register`."
 
 
 @connector_check("connector_failed", "the connector and its task run")
-def running(_facts: Facts, _site: str, connector: RegisteredConnector) -> Problems:
+def running(facts: Facts, site: str, connector: RegisteredConnector) -> Problems:
     """A connector that stands still sends nothing."""
     status = connector.status
-    if not status.is_running:
+    if status.met_too_large_message:
+        links = facts.links_from(site)
+        carried = {link.topic_of(t.full_name): t for link in links for t in facts.carried(link)}
+        topics = sorted(n for n, t in carried.items() if can_exceed(t, status.limit_bytes or 0))
+        yield error(
+            f"{LARGER_THAN_KAFKA}; it can be one of {', '.join(topics) or 'no carried table'}",
+            RAISE_LIMIT,
+            code=MESSAGE_TOO_LARGE,
+        )
+    elif not status.is_running:
         tasks = ", ".join(status.tasks) or "none"
         causes = f" ({' < '.join(status.causes)})" if status.causes else ""
         yield error(

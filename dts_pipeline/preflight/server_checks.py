@@ -206,6 +206,25 @@ def replicas(facts: Facts, site: SiteFacts) -> Problems:
         )
 
 
+@site_check("invalid_dates", "invalid dates are refused by the server")
+def invalid_dates(facts: Facts, site: SiteFacts) -> Problems:
+    """A session can still set the mode for itself, which nothing shows beforehand."""
+    modes = site.variables.get("sql_mode", "").upper().split(",")
+    dated = [
+        table.full_name
+        for link in facts.links_from(site.name)
+        for table in facts.carried(link)
+        if any(column.data_type in ("date", "datetime") for column in table.columns)
+    ]
+    if "ALLOW_INVALID_DATES" in modes and dated:
+        yield warning(
+            "sql_mode has ALLOW_INVALID_DATES: a date such as 2023-02-31 stops the connector, or "
+            f"arrives as another ({len(set(dated))} table(s), {dated[0]} among them)",
+            "Take it out of sql_mode, globally and in the applications' sessions, and mend the "
+            "rows that have such dates.",
+        )
+
+
 @site_check("server_clock", "the clock agrees with this machine's")
 def clock(facts: Facts, site: SiteFacts) -> Problems:
     """`newest` compares times that two servers made."""

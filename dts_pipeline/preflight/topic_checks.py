@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.message_size import can_exceed
 from dts_pipeline.preflight.facts import Facts
 from dts_pipeline.preflight.findings import error, warning
 from dts_pipeline.preflight.registry import Problems, topic_check
@@ -53,5 +54,22 @@ def retention(facts: Facts, link: Link) -> Problems:
                 f"retention.ms keeps messages for {topic.retention_ms / 3_600_000:.1f} hours: a "
                 "link that stands still for longer loses changes and stops for good",
                 "Raise the topic's retention.ms to some days.",
+                topic=name,
+            )
+
+
+@topic_check("topic_message_limit", "topics take what connectors send")
+def message_limit(facts: Facts, link: Link) -> Problems:
+    """A topic that was made by hand has the broker's limit, 1 MiB by default."""
+    sent = facts.config.connect.max_message_bytes if facts.config.connect else 0
+    tables = {link.topic_of(table.full_name): table for table in facts.carried(link)}
+    for name, table in tables.items():
+        topic = (facts.topics or {}).get(name)
+        limit = topic.max_message_bytes if topic else sent
+        if limit < sent and can_exceed(table, limit):
+            yield warning(
+                f"max.message.bytes is {limit}, less than the {sent} that a connector may send: a "
+                "large row stops the connector",
+                "Raise the topic's max.message.bytes.",
                 topic=name,
             )

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dts_pipeline.adapters.connect_api import ConnectApi
+from dts_pipeline.adapters.connector_status import MESSAGE_TOO_LARGE
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.contract import Difference, compare_tables, is_grave
+from dts_pipeline.core.message_size import can_exceed
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.setting_contract import Capture, compare_settings
 from dts_pipeline.errors import TerminalError
@@ -58,8 +60,27 @@ def connector_settings(runtime: LinkRuntime) -> Mapping[str, str] | None:
     """
     if runtime.connect_url is None:
         return None
-    with ConnectApi(runtime.connect_url) as api:
-        return api.running_of(runtime.link.source_prefix).settings
+    try:
+        with ConnectApi(runtime.connect_url) as api:
+            return api.running_of(runtime.link.source_prefix).settings
+    except TerminalError as error:
+        if error.code != MESSAGE_TOO_LARGE:
+            raise
+        raise _naming_topics(runtime, error) from None
+
+
+def _naming_topics(runtime: LinkRuntime, error: TerminalError) -> TerminalError:
+    """Connect does not say whose row it was; most tables cannot have one that large."""
+    limit = error.where.get("limit_bytes")
+    tables = read_tables(runtime.source, runtime.link.matches)
+    large = [n for n, t in tables.items() if can_exceed(t, limit if isinstance(limit, int) else 0)]
+    topics = [runtime.link.topic_of(name) for name in large]
+    where = {
+        **error.where,
+        "link": runtime.link.name,
+        "topics": ",".join(topics) or "none of these",
+    }
+    return TerminalError(error.code, error.message, where=where, remedy=error.remedy)
 
 
 def setting_differences(

@@ -56,6 +56,38 @@ def test_a_failed_task_gives_the_classes_of_its_causes_and_no_text() -> None:
     assert "secret" not in str(caught.value)
 
 
+_TOO_LARGE = (
+    "org.apache.kafka.connect.errors.ConnectException: Unrecoverable exception\n\tat x\n"
+    "Caused by: org.apache.kafka.common.errors.RecordTooLargeException: "
+)
+_BY_PRODUCER = (
+    "The message is 25000123 bytes when serialized which is larger than 20971520, which is the "
+    "value of the max.request.size configuration.\n"
+)
+_BY_BROKER = "The request included a message larger than the max message size of the server.\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "sizes"), [(_BY_PRODUCER, (25_000_123, 20_971_520)), (_BY_BROKER, (None, None))]
+)
+def test_a_message_that_is_too_large_has_an_error_of_its_own(
+    told: str, sizes: tuple[int | None, int | None]
+) -> None:
+    entry = {
+        "info": {"config": {"topic.prefix": "a"}},
+        "status": status("RUNNING", "FAILED", trace=_TOO_LARGE + told),
+    }
+    with api(lambda _: httpx.Response(200, json={"dts-a": entry})) as connect:
+        found = connect.connectors()["dts-a"].status
+        with pytest.raises(TerminalError) as caught:
+            connect.running_of("a")
+    assert (found.message_bytes, found.limit_bytes) == sizes
+    assert found.met_too_large_message
+    assert caught.value.code == "message_too_large"
+    assert caught.value.where.get("message_bytes") == sizes[0]
+    assert "max_message_bytes" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("found", "running"),
     [

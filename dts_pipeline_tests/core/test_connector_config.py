@@ -195,3 +195,14 @@ def test_librdkafkas_properties_as_javas() -> None:
 def test_every_mechanism_has_its_login_module() -> None:
     plain = java_client({"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p"})
     assert "plain.PlainLoginModule" in plain["sasl.jaas.config"]
+
+
+def test_a_larger_limit_of_messages_has_room_at_the_producer() -> None:
+    usual = connector_spec(SITE, [link("shop.*")]).settings
+    large = connector_spec(replace(SITE, max_message_bytes=50 * 2**20), [link("shop.*")]).settings
+    assert usual["producer.override.max.request.size"] == str(20 * 2**20)
+    assert {name: large[name] for name in large if large[name] != usual.get(name)} == {
+        "topic.creation.default.max.message.bytes": str(50 * 2**20),
+        "producer.override.max.request.size": str(50 * 2**20),
+        "producer.override.buffer.memory": str(100 * 2**20),
+    }

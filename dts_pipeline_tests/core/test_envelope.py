@@ -289,3 +289,82 @@ def test_an_unknown_status_in_the_transaction_topic_is_poison() -> None:
         parse_transaction_messages(
             TopicPartition("a.transaction", 0), [Message(3, builders.T0, None, value)]
         )
+
+
+# What Debezium added to or took out of the envelope between 2.1 and 3.5 (its documentation of each
+# version, "Data change events"; ts_us and ts_ns came with 2.5, MariaDB's own connector with 2.7).
+OLDER = {
+    "2.1: ms only, a text for snapshot, no transaction, no row's thread": (
+        b'{"before":null,"after":{"id":1,"v":"a"},"source":{"version":"2.1.4.Final","connector":'
+        b'"mysql","name":"a","ts_ms":1700000000000,"snapshot":"false","db":"shop","sequence":null,'
+        b'"table":"orders","server_id":101,"gtid":"u:7","file":"binlog.000003","pos":40,"row":1,'
+        b'"query":null},"op":"c","ts_ms":1700000000100}'
+    ),
+    "2.4: a null transaction and a thread": (
+        b'{"before":null,"after":{"id":1,"v":"a"},"source":{"version":"2.4.2.Final","connector":'
+        b'"mysql","name":"a","ts_ms":1700000000000,"snapshot":"false","db":"shop","sequence":'
+        b'"[\\"1\\",\\"2\\"]","table":"orders","server_id":101,"gtid":"u:7","file":"binlog.000003",'
+        b'"pos":40,"row":1,"thread":12,"query":null},"op":"c","ts_ms":1700000000100,'
+        b'"transaction":null}'
+    ),
+    "2.7: ts_us and ts_ns, the transaction first": (
+        b'{"transaction":{"id":"u:7","total_order":2,"data_collection_order":1},"before":null,'
+        b'"after":{"id":1,"v":"a"},"source":{"version":"2.7.0.Final","connector":"mysql","name":'
+        b'"a","ts_ms":1700000000000,"ts_us":1700000000000000,"ts_ns":1700000000000000000,'
+        b'"snapshot":"false","db":"shop","sequence":null,"table":"orders","server_id":101,'
+        b'"gtid":"u:7","file":"binlog.000003","pos":40,"row":1,"thread":12,"query":null},'
+        b'"op":"c","ts_ms":1700000000100,"ts_us":1700000000100000,"ts_ns":1700000000100000000}'
+    ),
+    "3.5: snapshot null, nothing but what is needed": (
+        b'{"after":{"id":1,"v":"a"},"source":{"connector":"mysql","ts_ms":1700000000000,'
+        b'"snapshot":null,"db":"shop","table":"orders","server_id":101,"gtid":"u:7",'
+        b'"file":"binlog.000003","pos":40,"row":1},"op":"c"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("value", OLDER.values(), ids=OLDER)
+def test_envelopes_of_every_version_from_2_1_on(value: bytes) -> None:
+    wrapped = b'{"schema":{"type":"struct","version":1},"payload":' + value + b"}"
+    key = b'{"schema":{"type":"struct"},"payload":{"id":1}}'
+    messages = [Message(3, 5, b'{"id":1}', value), Message(4, 5, key, wrapped)]
+
+    found = parse_events(ORDERS, messages)
+
+    for _, event in found.iterrows():
+        assert (event["table"], event["op"], event["key"]) == ("shop.orders", "c", b'{"id":1}')
+        assert (event["before"], event["after"]) == (None, b'{"id":1,"v":"a"}')
+        assert (event["gtid"], event["query_head"], event["server_id"]) == ("u:7", None, 101)
+        assert tuple(event[["file", "pos", "row", "ts_ms"]]) == (3, 40, 1, 1_700_000_000_000)
+    expected = "u:7" if b'"total_order"' in value else None
+    assert found["transaction"].tolist() == [expected] * 2
+
+
+@pytest.mark.parametrize("snapshot", ['"true"', '"first"', '"last"', "true"])
+def test_snapshot_rows_of_every_version(snapshot: str) -> None:
+    value = (
+        f'{{"op":"r","source":{{"db":"shop","table":"orders","snapshot":{snapshot},"server_id":0,'
+        f'"gtid":null,"file":"binlog.000003","pos":40,"row":0}},"before":null,"after":{{"id":1}}}}'
+    )
+    found = parse_events(ORDERS, [Message(0, 0, b'{"id":1}', value.encode())]).iloc[0]
+
+    assert (found["op"], found["gtid"], found["transaction"]) == ("r", None, None)
+
+
+def test_transaction_messages_without_times_as_before_2_1_1() -> None:
+    values = [
+        b'{"status":"BEGIN","id":"u:7"}',
+        b'{"status":"END","id":"u:7","event_count":2,"data_collections":'
+        b'[{"data_collection":"shop.orders","event_count":2}]}',
+        b'{"status":"END","id":"u:8","event_count":0,"data_collections":[],"ts_ms":5,"ts_us":5}',
+    ]
+    found = parse_transaction_messages(
+        TopicPartition("a.transaction", 0),
+        [Message(i, 0, None, value) for i, value in enumerate(values)],
+    )
+
+    assert [(m.is_end, m.id, m.counts) for m in found] == [
+        (False, "u:7", {}),
+        (True, "u:7", {"shop.orders": 2}),
+        (True, "u:8", {}),
+    ]

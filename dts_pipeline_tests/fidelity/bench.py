@@ -156,8 +156,8 @@ class CaseBench:
         admin = AdminClient({"bootstrap.servers": self.stack.kafka})
         limit = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
         topics = [
-            NewTopic(f"{site}.{self.schema(direction)}.{name}", 1, 1, config=limit)
-            for site in self.rig.sites
+            NewTopic(link.topic_of(f"{self.schema(direction)}.{name}"), 1, 1, config=limit)
+            for link in self.rig.links.values()
             for direction in DIRECTIONS
             for case in self.carried
             for name in self._names(case, direction)

@@ -23,7 +23,8 @@ _CHARSETS = {
     "ascii": (st.characters(codec="ascii"), ["ascii_general_ci"]),
     "gbk": (st.sampled_from("aZ \\'%\n小中文字测试誠猫"), ["gbk_chinese_ci", "gbk_bin"]),
 }  # fmt: skip
-_LABEL = st.text(string.ascii_letters + " ',\"é中😀", max_size=8)
+# No label beyond the BMP: information_schema shows a question mark there.
+_LABEL = st.text(string.ascii_letters + " ',\"é中", max_size=8)
 _INTEGERS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INT": 32, "BIGINT": 64}
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
 

@@ -431,6 +431,58 @@ def test_topics() -> None:
     assert problems(healthy(topics=forever)) == []
 
 
+def test_topics_that_take_less_than_connectors_send() -> None:
+    text = config_text() + "connect: {url: 'http://c:1'}\n"
+    wide = Table("shop", "item", (*_ITEM.columns, Column("t", "longtext", "longtext")), ("id",))
+    connectors = {f"dts-{name}": connector(name) for name in "ab"}
+    sites = {name: site(name, tables={"shop.item": wide}) for name in "ab"}
+    sites["b"] = site(
+        "b", tables={"shop.item": wide}, variables={"gtid_domain_id": "2", "server_id": "2"}
+    )
+    assert problems(healthy(text, sites=sites, connectors=connectors)) == [
+        ("topic_message_limit", "warning")
+    ]
+    assert problems(healthy(text, connectors=connectors)) == []  # its rows are small
+    raised = {n: replace(t, max_message_bytes=20 * 2**20) for n, t in topics().items()}
+    assert problems(healthy(text, sites=sites, topics=raised, connectors=connectors)) == []
+
+
+def test_a_connector_before_a_message_that_is_too_large() -> None:
+    wide = Table("shop", "item", (*_ITEM.columns, Column("t", "longtext", "longtext")), ("id",))
+    sites = {"a": site("a", tables={"shop.item": wide})}
+    status = ConnectorStatus("RUNNING", ("FAILED",), ("RecordTooLargeException",), 30, 20)
+    connectors = {
+        "dts-a": replace(connector("a"), status=status),
+        "dts-b": connector("b"),
+    }
+    found = run_checks(healthy(sites=sites, connectors=connectors))
+    told = [f for f in found if f.check == "message_too_large"]
+    assert [f.where["connector"] for f in told] == ["dts-a"]
+    assert "a.shop.item" in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "fine"),
+    [
+        ("STRICT_TRANS_TABLES", "date", True),
+        ("STRICT_TRANS_TABLES,ALLOW_INVALID_DATES", "date", False),
+        ("ALLOW_INVALID_DATES", "datetime", False),
+        ("ALLOW_INVALID_DATES", "int", True),
+    ],
+)
+def test_invalid_dates(mode: str, kind: str, fine: bool) -> None:
+    table = replace(_ITEM, columns=(*_ITEM.columns, Column("d", kind, kind)))
+    sites = {
+        name: site(
+            name,
+            tables={"shop.item": table},
+            variables={"sql_mode": mode, "gtid_domain_id": str(i + 1)},
+        )
+        for i, name in enumerate("ab")
+    }
+    assert problems(healthy(sites=sites)) == ([] if fine else [("invalid_dates", "warning")])
+
+
 def test_topics_of_one_way_links_need_no_transactions() -> None:
     text = config_text().replace(
         "pairs:\n  shop: {sites: [a, b],", "links:\n  copy: {source: a, target: b,"
