@@ -81,6 +81,8 @@ class CaseBench:
                             self._expect(case, direction)
             self._look_back()
         finally:
+            for connection in self._lookers.values():
+                connection.close()
             self._remove()
 
     @property
@@ -265,9 +267,9 @@ class CaseBench:
         keys = [next(c for c in columns if c.name == name) for name in key]
         shown = [exact(column) for column in [*keys, *columns]]
         found = {}
-        with self._user(side, direction) as cursor:
-            cursor.execute("SET SESSION time_zone = '+00:00'")
-            cursor.execute(f"SELECT {', '.join(shown)} FROM {quoted(name)}")
+        schema = self.schema(direction)
+        with self._looking(side).cursor() as cursor:
+            cursor.execute(f"SELECT {', '.join(shown)} FROM {quoted(schema)}.{quoted(name)}")
             for row in cursor.fetchall():
                 values = row[len(keys) :]
                 found[tuple(map(_bits, row[: len(keys)]))] = {
@@ -275,6 +277,15 @@ class CaseBench:
                     for column, value in zip(columns, values, strict=True)
                 }
         return found
+
+    def _looking(self, side: str) -> pymysql.Connection[Any]:
+        """One connection a side for all looking: making them takes longer than the SELECTs."""
+        if side not in self._lookers:
+            self._lookers[side] = self.stack.application(side)
+            self._lookers[side].cursor().execute("SET SESSION time_zone = '+00:00'")
+        return self._lookers[side]
+
+    _lookers: dict[str, pymysql.Connection[Any]] = field(default_factory=dict)
 
     def _user(self, side: str, direction: str) -> _Session:
         return _Session(self.stack, side, self.schema(direction))

@@ -34,6 +34,7 @@ def bench(
         item.callspec.params.get("name")
         for item in request.session.items
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        if item.callspec.params.get("setting") == setting
     }
     cases = [case for case in _BY_NAME.values() if case.name in asked and setting.takes(case)]
     stack = stacks.of(setting.flavour, setting.mark)
