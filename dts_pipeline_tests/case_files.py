@@ -4,7 +4,7 @@
 |---|---|
 | `create.sql` | tables, and rows that both sites have from the start; run at both sites |
 | `create.b.sql` | stands in for `create.sql` at site b |
-| `change.sql` | run at the source; `-- next batch` begins a part with a session of its own |
+| `change.sql` | run at the source; `-- next batch` begins a part, in the session as at first |
 | `only.txt` | the flavours that have the types, one a line; without it all |
 | `expect.sql` | SELECTs that must each give 1, at both sites, after the last part |
 | `expect.target.sql` | the same, at the target only |

@@ -222,7 +222,9 @@ CODECS: dict[str, Callable[[Column, ValueModes], Codec]] = {
 def codec_of(column: Column, modes: ValueModes) -> Codec | None:
     """The reader of a SOURCE column's values; None for a type that Debezium does not carry whole.
 
-    (MariaDB's UUID arrives scrambled; a table with INET4 or INET6 stops the connector.)
+    MariaDB's UUID: the binlog leaves out zero bytes at its end, and Debezium 3.5 puts them in
+    front: `…0000` arrives as `0000…`, which another UUID could be. A table with INET4 or INET6
+    stops the connector.
     """
     make = CODECS.get(column.data_type.lower())
     return make(column, modes) if make else None

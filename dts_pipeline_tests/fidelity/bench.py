@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from dts_pipeline_tests.fidelity.drawn import DrawnCase
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack
 
+_AS_LOGGED_IN = "SET SESSION sql_mode = DEFAULT, time_zone = DEFAULT, timestamp = DEFAULT"
 DIRECTIONS = {"forth": ("a", "b"), "back": ("b", "a")}
 _HASHED_FROM = 65_536  # bytes; the HEX of more would not fit into a packet
 _BY_BYTES = {
@@ -44,7 +46,10 @@ SELECT SUBSTRING(topic, LOCATE('.', topic) + 1), code FROM dts.quarantine WHERE 
 
 @dataclass
 class CaseBench:
-    """Runs the cases; afterwards `problems[case, direction]` says what was not as it should."""
+    """Runs the cases; afterwards `problems[case, direction]` says what was not as it should.
+
+    `broken` is the traceback of what ended it before its time, or empty.
+    """
 
     stack: Stack
     directory: Path
@@ -53,6 +58,7 @@ class CaseBench:
     label: str = "cases"
     problems: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     compared: int = 0
+    broken: str = ""
 
     def run(self) -> None:
         """Creates, changes part by part, carries both links, compares after each part."""
@@ -70,20 +76,26 @@ class CaseBench:
             }
         }
         try:
-            self._create()
-            for part in range(max((len(case.parts("mysql")) for case in self.carried), default=0)):
-                self._change(part)
-                self.rig.sync(seconds=300)
-                for case in self.carried:
-                    for direction in DIRECTIONS:
-                        self._compare(case, direction)
-                        if part == len(case.parts("mysql")) - 1:
-                            self._expect(case, direction)
-            self._look_back()
+            self._run()
+        except Exception:
+            # Raised it would be raised, and its traceback made, once for each of the cases.
+            self.broken = traceback.format_exc()
         finally:
-            for connection in self._lookers.values():
+            for connection in self._users.values():
                 connection.close()
             self._remove()
+
+    def _run(self) -> None:
+        self._create()
+        for part in range(max((len(case.parts("mysql")) for case in self.carried), default=0)):
+            self._change(part)
+            self.rig.sync(seconds=600)
+            for case in self.carried:
+                for direction in DIRECTIONS:
+                    self._compare(case, direction)
+                    if part == len(case.parts("mysql")) - 1:
+                        self._expect(case, direction)
+        self._look_back()
 
     @property
     def carried(self) -> list[Case | DrawnCase]:
@@ -92,6 +104,8 @@ class CaseBench:
 
     def line(self) -> str:
         """What was compared, and how it went, for the end of the tests."""
+        if self.broken:
+            return f"did not come to an end:\n{self.broken}"
         both = [(case.name, direction) for case in self.cases for direction in DIRECTIONS]
         wrong = [
             f"{name} {direction}" for name, direction in both if self.problems[name, direction]
@@ -149,9 +163,11 @@ class CaseBench:
                     if case.refused not in codes:
                         self._say(case, direction, f"not refused: {name} has {sorted(codes)}")
                     for side in "ab":
-                        with self._user(side, direction) as cursor:
+                        with self._user(side).cursor() as cursor:
                             cursor.execute("SET SESSION sql_log_bin = 0")
-                            cursor.execute(f"DROP TABLE {quoted(name)}")
+                            schema = quoted(self.schema(direction))
+                            cursor.execute(f"DROP TABLE {schema}.{quoted(name)}")
+                            cursor.execute("SET SESSION sql_log_bin = 1")
 
     def _make_topics(self) -> None:
         """All at once: made by the connectors one by one they take minutes."""
@@ -175,10 +191,11 @@ class CaseBench:
                 parts = case.parts(self.kind(source))
                 if part < len(parts):
                     try:
-                        with self._user(source, direction) as cursor:
+                        with self._user(source).cursor() as cursor:
                             self._execute(cursor, self.schema(direction), parts[part])
                     except pymysql.MySQLError as error:
                         self._say(case, direction, f"change.sql: {error}")
+                        self._user(source).rollback()
 
     def _compare(self, case: Case | DrawnCase, direction: str) -> None:
         source, target = DIRECTIONS[direction]
@@ -196,7 +213,8 @@ class CaseBench:
     def _expect(self, case: Case | DrawnCase, direction: str) -> None:
         source, target = DIRECTIONS[direction]
         for side in (source, target):
-            with self._user(side, direction) as cursor:
+            with self._user(side).cursor() as cursor:
+                cursor.execute(f"USE {quoted(self.schema(direction))}")
                 for question in case.expectations(self.kind(side), side == target):
                     cursor.execute(question)
                     if [tuple(map(int, row)) for row in cursor.fetchall()] != [(1,)]:
@@ -268,7 +286,8 @@ class CaseBench:
         shown = [exact(column) for column in [*keys, *columns]]
         found = {}
         schema = self.schema(direction)
-        with self._looking(side).cursor() as cursor:
+        with self._user(side).cursor() as cursor:
+            cursor.execute("SET SESSION time_zone = '+00:00'")
             cursor.execute(f"SELECT {', '.join(shown)} FROM {quoted(schema)}.{quoted(name)}")
             for row in cursor.fetchall():
                 values = row[len(keys) :]
@@ -278,42 +297,22 @@ class CaseBench:
                 }
         return found
 
-    def _looking(self, side: str) -> pymysql.Connection[Any]:
-        """One connection a side for all looking: making them takes longer than the SELECTs."""
-        if side not in self._lookers:
-            self._lookers[side] = self.stack.application(side)
-            self._lookers[side].cursor().execute("SET SESSION time_zone = '+00:00'")
-        return self._lookers[side]
+    def _user(self, side: str) -> pymysql.Connection[Any]:
+        """One connection a side: making one takes longer than most statements."""
+        if side not in self._users:
+            self._users[side] = self.stack.application(side)
+        return self._users[side]
 
-    _lookers: dict[str, pymysql.Connection[Any]] = field(default_factory=dict)
-
-    def _user(self, side: str, direction: str) -> _Session:
-        return _Session(self.stack, side, self.schema(direction))
+    _users: dict[str, pymysql.Connection[Any]] = field(default_factory=dict)
 
     def _execute(self, cursor: Any, schema: str, statements: Sequence[str]) -> None:
-        cursor.execute("SET SESSION sql_mode = DEFAULT, time_zone = DEFAULT")
+        cursor.execute(_AS_LOGGED_IN)
         cursor.execute(f"USE `{schema}`")
         for statement in statements:
             cursor.execute(statement)
 
     def _say(self, case: Case | DrawnCase, direction: str, text: str) -> None:
         self.problems[case.name, direction].append(text[:600])
-
-
-@dataclass
-class _Session:
-    """A user's session, for a `with` that gives its cursor."""
-
-    stack: Stack
-    side: str
-    schema: str
-
-    def __enter__(self) -> Any:
-        self.connection = self.stack.application(self.side, self.schema)
-        return self.connection.cursor()
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
 
 
 def exact(column: Column) -> str:

@@ -1,0 +1,61 @@
+"""A row that is too large for Kafka: what stops, what is said of it, and how it is carried then."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from dts_pipeline.commands import exits
+from dts_pipeline_tests.integration.bad_bench import Bench
+from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.stacks import Stack
+
+pytestmark = pytest.mark.servers
+
+TABLES = (
+    "CREATE TABLE large (id INT PRIMARY KEY, t LONGTEXT) CHARACTER SET utf8mb4",
+    "CREATE TABLE small (id INT PRIMARY KEY, t VARCHAR(50)) CHARACTER SET utf8mb4",
+)
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def bench(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(Rig(stack_mariadb, "badmsg", tmp_path_factory.mktemp("bad")).create(*TABLES))
+    yield made
+    made.remove_connectors()
+
+
+def limit(size: str) -> dict[str, object]:
+    return {"connect": {"max_message_bytes": size}}
+
+
+def test_a_row_that_is_too_large_for_the_producer_then_for_the_topic(bench: Bench) -> None:
+    done = bench.dts("connectors", "--register", changes=limit("1MiB"))
+    assert done.exit_code == exits.DONE, done.output
+    bench.goes_on()
+    topic = bench.topic("large")
+    text = secrets.token_hex(3 * MIB // 2)  # compressed it is still too large
+    bench.rig.sql("a", f"INSERT INTO large VALUES (1, '{text}')", "INSERT INTO small VALUES (1,'')")
+    bench.await_connector("RUNNING", "FAILED")
+
+    error = bench.refused("message_too_large")
+    assert error["where"]["topics"] == topic
+    assert error["where"]["limit_bytes"] == MIB
+    assert 3 * MIB < error["where"]["message_bytes"] < 4 * MIB
+    assert topic in bench.foreseen("message_too_large")["message"]
+
+    # The producer sends it now, and the topic, made under the old limit, does not take it.
+    bench.topic_setting(topic, "max.message.bytes", str(MIB))
+    result = bench.dts("connectors", "--register", "--json", changes=limit("5MiB"))
+    assert json.loads(result.stdout)["error"]["code"] == "message_too_large"
+    assert bench.foreseen("topic_message_limit", severity="warning", changes=limit("5MiB"))
+
+    bench.topic_setting(topic, "max.message.bytes", str(5 * MIB))
+    done = bench.dts("connectors", "--register", changes=limit("5MiB"))
+    assert done.exit_code == exits.DONE, done.output
+    bench.goes_on()
+    assert bench.rig.rows("b", "SELECT LENGTH(t) FROM large") == [(len(text),)]
