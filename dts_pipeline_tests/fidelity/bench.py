@@ -16,11 +16,14 @@ import httpx
 import pymysql
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.column_sql import quoted
-from dts_pipeline.core.connector_config import MAX_MESSAGE_BYTES
+from dts_pipeline.core.connector_config import LARGEST_MESSAGE_BYTES
 from dts_pipeline.core.contract import compare_tables
+from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Column, Table
+from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline_tests.case_files import Case
 from dts_pipeline_tests.fidelity.drawn import DrawnCase
 from dts_pipeline_tests.integration.rig import Rig, wait_for
@@ -172,7 +175,7 @@ class CaseBench:
     def _make_topics(self) -> None:
         """All at once: made by the connectors one by one they take minutes."""
         admin = AdminClient({"bootstrap.servers": self.stack.kafka})
-        limit = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        limit = {"max.message.bytes": str(LARGEST_MESSAGE_BYTES)}
         topics = [
             NewTopic(link.topic_of(f"{self.schema(direction)}.{name}"), 1, 1, config=limit)
             for link in self.rig.links.values()
@@ -182,8 +185,16 @@ class CaseBench:
         ]
         for future in admin.create_topics(topics).values():
             future.result()
-        names = {topic.topic for topic in topics}
-        wait_for(lambda: names <= set(admin.list_topics(timeout=30).topics), 120)
+        partitions = [TopicPartition(topic.topic, 0) for topic in topics]
+        asked = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
+
+        def answer() -> bool:
+            try:
+                return len(asked.offsets(partitions)) == len(partitions)
+            except (TransientError, TerminalError):  # a new topic has no leader for a moment
+                return False
+
+        wait_for(answer, 120)
 
     def _change(self, part: int) -> None:
         for direction, (source, _) in DIRECTIONS.items():

@@ -56,6 +56,9 @@ TEXT = Modes(
         "bigint.unsigned.handling.mode": "precise",
         "time.precision.mode": "microseconds",
         "binary.handling.mode": "hex",
+        # 14 MB are 28 MB as hex.
+        "producer.override.max.request.size": str(40 * 2**20),
+        "producer.override.buffer.memory": str(80 * 2**20),
         **_SCHEMAS,
     },
 )
