@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -224,5 +225,6 @@ def vectors(draw: Callable[..., Any]) -> Kind:
     size = draw(st.integers(1, 20))
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
     found = st.lists(numbers, min_size=size, max_size=size)
-    literals = found.map(lambda some: f"STRING_TO_VECTOR('[{', '.join(map(repr, some))}]')")
+    # As bytes: STRING_TO_VECTOR does not take the smallest numbers.
+    literals = found.map(lambda some: _hex(struct.pack(f"<{size}f", *some)))
     return Kind(f"VECTOR({size})", literals, keyable=False)
