@@ -117,7 +117,7 @@ class ConnectApi:
         return connector
 
     def put(self, name: str, settings: Mapping[str, str]) -> None:
-        """Registers a connector, or changes one; the same settings again restart its task."""
+        """Registers a connector, or changes one; the same settings again restart no task."""
         self._ask("PUT", f"/connectors/{_path(name)}/config", json=dict(settings), connector=name)
 
     def status(self, name: str) -> ConnectorStatus:

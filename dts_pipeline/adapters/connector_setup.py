@@ -63,7 +63,8 @@ def register_connectors(
 
     A watermark written at the source must arrive in Kafka: "RUNNING" alone comes before the
     connector has taken its position in the binlog, and what is written until then is not captured.
-    The ledger must be there (`dts init`). Doing it again changes nothing but restarts the task.
+    The ledger must be there (`dts init`). Doing it again changes nothing but restarts a task that
+    has failed.
     With other tables than before, the connector must run when this is called, and no table's
     definition may change meanwhile.
 
@@ -91,7 +92,10 @@ def register_connectors(
                 wait_until_capturing, connect, kafka, databases[site], spec.name, topics[1], seconds
             )
             for settings in _steps(connect, spec, capturing):
+                before = connect.connectors().get(spec.name)
                 connect.put(spec.name, settings)
+                if before and before.status.is_failed:
+                    connect.restart(spec.name)  # the same settings do not wake a failed task
                 standing = connect.connectors().get(spec.name)
                 if standing and standing.status.state in ("PAUSED", "STOPPED"):
                     connect.resume(spec.name)

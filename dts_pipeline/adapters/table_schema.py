@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ _JSON_CHECKS = """
 SELECT constraint_schema AS sch, table_name AS tbl, check_clause AS clause
 FROM information_schema.check_constraints WHERE constraint_schema IN :schemas
 """
+_JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)", re.IGNORECASE)
 
 _Key = tuple[str, str]
 
@@ -128,9 +130,9 @@ def _json_columns(database: Database, schemas: Sequence[str]) -> Mapping[_Key, s
     found: dict[_Key, set[str]] = defaultdict(set)
     if database.facts.dialect is Dialect.MARIADB:
         for row in _read(database, _JSON_CHECKS, schemas):
-            clause = row.clause.strip().lower()
-            if clause.startswith("json_valid(`"):
-                found[(row.sch, row.tbl)].add(row.clause.split("`")[1])
+            match = _JSON_VALID.match(row.clause.strip())
+            if match:
+                found[(row.sch, row.tbl)].add(match[1].replace("``", "`"))
     return found
 
 

@@ -79,7 +79,8 @@ class CaseBench:
             }
         }
         try:
-            self._run()
+            if self.cases:
+                self._run()
         except Exception:
             # Raised it would be raised, and its traceback made, once for each of the cases.
             self.broken = traceback.format_exc()
