@@ -86,8 +86,11 @@ def register_connectors(
             prefix = spec.settings["topic.prefix"]
             _refuse_second_writer(connect, spec.name, prefix)
             topics = (f"{prefix}.transaction", f"{prefix}.{WATERMARK_TABLE}")
-            limit = {"max.message.bytes": str(config.connect.max_message_bytes)}
-            kafka.create(topics, {"cleanup.policy": "delete", **limit})
+            limit = config.connect.max_message_bytes
+            kafka.create(topics, {"cleanup.policy": "delete", "max.message.bytes": str(limit)})
+            # A broker that refused a row would take those behind it, out of order.
+            own = [name for name in kafka.names() if name.startswith(f"{prefix}.")]
+            kafka.raise_message_limit(own, limit)
             capturing = partial(
                 wait_until_capturing, connect, kafka, databases[site], spec.name, topics[1], seconds
             )

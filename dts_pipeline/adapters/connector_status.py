@@ -87,7 +87,6 @@ LARGER_THAN_KAFKA = (
     "table's topic takes"
 )
 RAISE_LIMIT = (
-    "Raise `connect.max_message_bytes` in dts.yaml and run `dts connectors --register`; raise "
-    "max.message.bytes of the topics that are there already (kafka-configs --alter). The connector "
-    "then sends the row again: nothing is lost."
+    "Raise `connect.max_message_bytes` in dts.yaml and run `dts connectors --register`, which "
+    "raises the limit of the topics too. The connector then sends the row again."
 )

@@ -11,6 +11,8 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     OffsetSpec,
@@ -138,6 +140,21 @@ class KafkaAdmin:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise translated(error.args[0], self._servers) from None
         return made
+
+    def raise_message_limit(self, names: Collection[str], limit: int) -> list[str]:
+        """Lets topics take messages of `limit` bytes that take less; gives their names."""
+        low = [n for n, topic in self.topics(names).items() if topic.max_message_bytes < limit]
+        entry = ConfigEntry(
+            "max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET
+        )
+        changes = [
+            ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry]) for name in low
+        ]
+        if changes:
+            done = self._client.incremental_alter_configs(changes, request_timeout=_SECONDS)
+            for future in done.values():
+                self._answer(future)
+        return low
 
     def _answer(self, future: Future[Any]) -> Any:
         try:

@@ -3,7 +3,8 @@
 After a crash the connector sends again from its last committed offset. The copy of an event has
 the binlog position (file, pos, row; the delete of a key change before its insert) of the first
 one, and positions otherwise only grow within a topic-partition. So an event at or before the
-furthest position seen is a copy, as long as the source is the same server with the same binlogs.
+furthest position seen is a copy, as long as the source is the same server with the same binlogs
+and the checkpoint has reached it, or its first copy is in view.
 Where that is in doubt the link stops: a change taken for a copy would be lost.
 """
 
@@ -69,9 +70,14 @@ def _drop_in_partition(
     streamed = (group["op"] != "r").to_numpy() & (group["file"] > 0).to_numpy()
     ranks = _ranks(group, known)
     best = np.maximum.accumulate(np.concatenate([ranks[:1], np.where(streamed, ranks[1:], -1)]))
-    copies = streamed & (ranks[1:] <= best[:-1])
-    if copies.any():
-        _refuse_doubtful(group, streamed, copies, known, applied)
+    back = streamed & (ranks[1:] <= best[:-1])
+    if back.any():
+        _refuse_doubtful(group, streamed, back, known, applied)
+    # What the checkpoint has not reached and nobody has seen is no copy: the broker refused it
+    # (a row too large for its topic) while it took what came behind it.
+    own = pd.Series(np.where(streamed, ranks[1:], -np.arange(1, len(ranks))))
+    seen = (ranks[1:] <= ranks[0]) | own.duplicated().to_numpy()
+    copies: npt.NDArray[np.bool_] = back & seen
     kept = group[~copies]
     return kept.assign(**_order_columns(kept, streamed[~copies]))
 

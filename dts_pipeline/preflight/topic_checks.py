@@ -70,6 +70,6 @@ def message_limit(facts: Facts, link: Link) -> Problems:
             yield warning(
                 f"max.message.bytes is {limit}, less than the {sent} that a connector may send: a "
                 "large row stops the connector",
-                "Raise the topic's max.message.bytes.",
+                "Run `dts connectors --register`, or raise the topic's max.message.bytes.",
                 topic=name,
             )

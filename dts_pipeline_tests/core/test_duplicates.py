@@ -71,6 +71,21 @@ def test_the_first_copies_are_kept_and_the_second_ones_dropped() -> None:
     assert kept["ordinal"].tolist() == [0, 1, 2, 3]
 
 
+def test_a_row_that_the_broker_refused_is_no_copy_when_it_comes_at_last() -> None:
+    """It took the row behind it; the connector then sends both."""
+    first = three()
+    kept = dropped([first[0], first[2], *again(first[1:], 3)])
+
+    assert kept["offset"].tolist() == [0, 3, 2]
+    assert kept["key"].tolist() == [event.key_bytes for event in first]
+
+
+def test_below_the_checkpoint_everything_of_applied_transactions_is_a_copy() -> None:
+    first = three()
+
+    assert dropped(again(first[:2], 3), at(first[2]), applied(1)).empty
+
+
 def test_a_copy_is_known_by_its_position_and_not_by_total_order() -> None:
     """total_order starts again at 1 in the middle of a transaction."""
     first = three()
