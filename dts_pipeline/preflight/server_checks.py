@@ -218,8 +218,8 @@ def invalid_dates(facts: Facts, site: SiteFacts) -> Problems:
     ]
     if "ALLOW_INVALID_DATES" in modes and dated:
         yield warning(
-            "sql_mode has ALLOW_INVALID_DATES: a date such as 2023-02-31 stops the connector, or "
-            f"arrives as another ({len(set(dated))} table(s), {dated[0]} among them)",
+            "sql_mode has ALLOW_INVALID_DATES: a date such as 2023-02-31 stops the connector "
+            f"for good ({len(set(dated))} table(s), {dated[0]} among them)",
             "Take it out of sql_mode, globally and in the applications' sessions, and mend the "
             "rows that have such dates.",
         )
