@@ -58,7 +58,7 @@ test-convergence: setup $(FLAVOURS) ## both sites end equal, in a model and on s
 	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'convergence$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 test-fidelity: setup $(FLAVOURS) ## every type and every odd case, byte by byte. SAMPLE=1: MariaDB only
-	$(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
+	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 lint: $(VENV) ## ruff: rules and format
 	$(BIN)/ruff check .

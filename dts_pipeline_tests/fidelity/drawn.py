@@ -108,7 +108,8 @@ def _tables(draw: Callable[..., Any], name: str, flavour: str) -> DrawnCase:
         f"PRIMARY KEY ({', '.join(c.name for c in key)})",
         *(f"UNIQUE KEY ({column})" for column in unique),
     ]
-    created = f"CREATE TABLE {name} ({', '.join(parts)}) CHARACTER SET utf8mb4 ROW_FORMAT=DYNAMIC"
+    options = "COLLATE utf8mb4_general_ci ROW_FORMAT=DYNAMIC"
+    created = f"CREATE TABLE {name} ({', '.join(parts)}) {options}"
     return _history(draw, name, created, order, key)
 
 
