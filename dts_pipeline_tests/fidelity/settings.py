@@ -90,8 +90,8 @@ SETTINGS = [
 
 
 def params() -> Iterator[object]:
-    """The settings as pytest's parameters; with SAMPLE=1 only the first."""
+    """The settings as pytest's parameters; with SAMPLE=1 only the first two."""
     is_sample = os.environ.get("SAMPLE", "0") not in ("", "0")
-    for setting in SETTINGS[:1] if is_sample else SETTINGS:
+    for setting in SETTINGS[:2] if is_sample else SETTINGS:
         marks = [] if setting.flavour == "mariadb" else [pytest.mark.mysql]
         yield pytest.param(setting, marks=marks, id=str(setting))
