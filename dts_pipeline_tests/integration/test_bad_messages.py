@@ -52,7 +52,8 @@ def test_a_row_that_is_too_large(bench: Bench) -> None:
     bench.topic_setting(topic, "max.message.bytes", str(MIB))
     result = bench.dts("preflight", "--json", changes=limit("5MiB"))
     found = [f for f in json.loads(result.stdout)["findings"] if f["severity"] == "warning"]
-    assert [(f["check"], f["where"]["topic"]) for f in found] == [("topic_message_limit", topic)]
+    small = [f["where"]["topic"] for f in found if f["check"] == "topic_message_limit"]
+    assert small == [topic]
 
     done = bench.dts("connectors", "--register", changes=limit("5MiB"))
     assert done.exit_code == exits.DONE, done.output

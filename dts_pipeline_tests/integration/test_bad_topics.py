@@ -205,11 +205,11 @@ def test_a_connector_that_was_stopped(bench: Bench, word: str, states: list[str]
 
 
 def test_a_connector_that_failed(bench: Bench) -> None:
-    """Its producer refuses what it is to send, and the task gives up."""
+    """Its producer cannot be made, and the task gives up."""
     site = bench.rig.sites[0]
     bench.stop_connector()
     bench.rig.sql("a", f"INSERT INTO item VALUES (5, '{PLANTED}')")
-    bench.rig.put_connector(site, "a", {"producer.override.max.request.size": "200"})
+    bench.rig.put_connector(site, "a", {"producer.override.compression.type": "odd"})
     httpx.put(f"{bench.connector_url()}/resume", timeout=30).raise_for_status()
     bench.await_connector("RUNNING", "FAILED")
 
