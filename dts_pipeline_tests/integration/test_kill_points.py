@@ -31,7 +31,7 @@ from dts_pipeline_tests.integration.rig import Rig
 pytestmark = pytest.mark.servers
 
 _SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
-KILLS = 42 if _SAMPLE else 1_000
+KILLS = 28 if _SAMPLE else 1_000
 SEED = int(os.environ.get("SEED", "20261123"))
 KEYS = 100  # a site in `own`, in all in the other tables
 _TABLE = "CREATE TABLE {0} (id INT PRIMARY KEY, n BIGINT NOT NULL, v VARCHAR(40))"
