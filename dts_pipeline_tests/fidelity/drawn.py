@@ -1,7 +1,8 @@
 """Tables, rows and changes drawn at random, each a case like those of the folder `cases/`.
 
 Many are carried in one run of the chain, so hypothesis only draws; what differs is found by the
-bench. The seed is printed; DTS_FIDELITY_SEED repeats one.
+bench. The seed is printed; DTS_FIDELITY_SEED repeats one. A
+sample always draws the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 
 from dts_pipeline_tests.fidelity.kinds import Kind, kinds
 
-SEED = int(os.environ.get("DTS_FIDELITY_SEED") or secrets.randbits(32))
+_IS_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
+# A check that repeats itself is no place for finds; the full runs draw anew.
+SEED = int(os.environ.get("DTS_FIDELITY_SEED") or (1 if _IS_SAMPLE else secrets.randbits(32)))
 _TABLES = 40
 _DRAWS = 3
 _NAMES = ["a", "Bé", "sel ect", "order", "名", "x`y", "%s", "key"]
