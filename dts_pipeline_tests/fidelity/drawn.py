@@ -1,8 +1,8 @@
 """Tables, rows and changes drawn at random, each a case like those of the folder `cases/`.
 
 Many are carried in one run of the chain, so hypothesis only draws; what differs is found by the
-bench. The seed is printed; DTS_FIDELITY_SEED repeats one. A
-sample always draws the same.
+bench. The seed is printed; DTS_FIDELITY_SEED repeats one. A sample
+always draws the same.
 """
 
 from __future__ import annotations
