@@ -62,7 +62,8 @@ def _look(
         deleted, updated, inserted = (int(n) for n in cursor.fetchone() or (0, 0, 0))
         written = {"deleted": deleted, "updated": updated, "inserted": inserted}
         name = table.table.full_name
-        found.tables[name] = {**table.counts, **written}
+        waiting = {"quarantined": len(table.left_out)} if table.left_out else {}
+        found.tables[name] = {**table.counts, **written, **waiting}
         found.stops += [name] if stops else []
         found.keys += _keys(cursor, table, limit - len(found.keys), stops)
     return found
