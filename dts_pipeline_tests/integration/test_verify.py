@@ -451,7 +451,7 @@ def test_tables_that_have_grown_apart_are_told_by_a_check(rig: Rig) -> None:
         (False, error),
     ]
     assert rounded.metadata["lossy"].value == 2
-    rows = [record.data for record in rounded.metadata["differences"].value]
+    rows = [record.data for record in rounded.metadata["differences"].records]
     assert {(row["column"], row["stops"]) for row in rows} == {("name", "no"), ("at", "yes")}
     assert missing.metadata["missing_at_target"].value == f"{rig.name}.apart"
     assert contract().passed
