@@ -56,13 +56,17 @@ class Orders:
     folder: Path
     signals: Mapping[Point, signal.Signals]
 
+    @property
+    def faults(self) -> Faults:
+        """The orders' folder."""
+        return Faults(self.folder)
+
     def place(self) -> Faults:
         """Makes the folder with the orders in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        faults = Faults(self.folder)
         for point, number in self.signals.items():
-            faults.order(self.link, point, number)
-        return faults
+            self.faults.order(self.link, point, number)
+        return self.faults
 
 
 class ChildRun:

@@ -143,8 +143,10 @@ class Storm:
                 orders.place()
             code = run.exit_code
             self.codes[code] += 1
-            assert code in (0, -signal.SIGKILL)
-            if code:
+            # The server that forks the runs can lose an exit code (255); the order tells for sure.
+            struck = orders.faults.struck(link, point) is not None
+            assert code in ((-signal.SIGKILL, 255) if struck else (0,))
+            if struck:
                 kills -= 1
                 self.killed[point] += 1
 
