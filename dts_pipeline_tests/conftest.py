@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.sampling import IS_SAMPLE
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 MakeRig = Callable[..., Rig]
@@ -87,7 +87,7 @@ def make_rig(stack_mariadb: Stack, tmp_path: Path) -> MakeRig:
 @pytest.fixture(scope="session")
 def is_sample() -> bool:
     """Whether a sample is enough: `SAMPLE=1`."""
-    return os.environ.get("SAMPLE", "0") not in ("", "0")
+    return IS_SAMPLE
 
 
 @pytest.fixture(scope="session")

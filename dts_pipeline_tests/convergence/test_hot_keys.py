@@ -6,7 +6,6 @@ and with counters.
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ import pytest
 
 from dts_pipeline_tests.convergence.hot_keys import Fight
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.sampling import IS_SAMPLE
 
 pytestmark = [pytest.mark.servers, pytest.mark.convergence]
 
 KEYS = 200
-_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
-_SECONDS = 10.0 if _SAMPLE else 180.0
+_SECONDS = 10.0 if IS_SAMPLE else 180.0
 _STACKS = ["stack_mariadb", pytest.param("stack_mysql", marks=pytest.mark.mysql)]
 _ROW = (
     "CREATE TABLE {0} (id INT PRIMARY KEY, v VARCHAR(40), n BIGINT NOT NULL DEFAULT 0, "
@@ -50,7 +49,7 @@ def any_write(cursor: Any, chance: random.Random, side: str) -> int:
     return 0
 
 
-@pytest.mark.parametrize("policy", ["newest"] if _SAMPLE else POLICIES)
+@pytest.mark.parametrize("policy", ["newest"] if IS_SAMPLE else POLICIES)
 @pytest.mark.parametrize("stack", _STACKS)
 def test_both_sides_end_equal(
     request: pytest.FixtureRequest, tmp_path: Path, summary: list[str], stack: str, policy: str

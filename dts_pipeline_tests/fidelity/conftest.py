@@ -10,8 +10,6 @@ import pytest
 
 from dts_pipeline_tests.stacks import Stack, running_stack
 
-_LINES = pytest.StashKey[list[str]]()
-
 
 @dataclass
 class Stacks:
@@ -33,20 +31,3 @@ def stacks() -> Iterator[Stacks]:
     stacks = Stacks()
     yield stacks
     stacks.ends.close()
-
-
-@pytest.fixture(scope="session")
-def counts(request: pytest.FixtureRequest) -> list[str]:
-    """Lines to be printed when everything has run."""
-    lines: list[str] = []
-    request.config.stash[_LINES] = lines
-    return lines
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The lines that the benches left."""
-    lines = terminalreporter.config.stash.get(_LINES, [])
-    if lines:
-        terminalreporter.section("every value arrives exactly")
-        for line in lines:
-            terminalreporter.line(line)

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dts_pipeline_tests.fidelity.kinds import Kind, kinds
+from dts_pipeline_tests.sampling import IS_SAMPLE
 
-_IS_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
 # A check that repeats itself is no place for finds; the full runs draw anew.
-SEED = int(os.environ.get("DTS_FIDELITY_SEED") or (1 if _IS_SAMPLE else secrets.randbits(32)))
+SEED = int(os.environ.get("DTS_FIDELITY_SEED") or (1 if IS_SAMPLE else secrets.randbits(32)))
 _TABLES = 40
 _DRAWS = 3
 _NAMES = ["a", "Bé", "sel ect", "order", "名", "x`y", "%s", "key"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import pytest
 
 from dts_pipeline_tests.case_files import Case
 from dts_pipeline_tests.fidelity.drawn import DrawnCase
+from dts_pipeline_tests.sampling import IS_SAMPLE
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,6 @@ SETTINGS = [
 
 def params() -> Iterator[object]:
     """The settings as pytest's parameters; with SAMPLE=1 only the first two."""
-    is_sample = os.environ.get("SAMPLE", "0") not in ("", "0")
-    for setting in SETTINGS[:2] if is_sample else SETTINGS:
+    for setting in SETTINGS[:2] if IS_SAMPLE else SETTINGS:
         marks = [] if setting.flavour == "mariadb" else [pytest.mark.mysql]
         yield pytest.param(setting, marks=marks, id=str(setting))

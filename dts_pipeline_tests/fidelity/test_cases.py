@@ -26,7 +26,7 @@ def bench(
     request: pytest.FixtureRequest,
     setting: Setting,
     stacks: Stacks,
-    counts: list[str],
+    summary: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> CaseBench:
     """The cases that were asked for (`-k`), run together."""
@@ -40,22 +40,22 @@ def bench(
     stack = stacks.of(setting.flavour, setting.mark)
     bench = CaseBench(stack, tmp_path_factory.mktemp("cases"), cases, setting.modes.settings)
     bench.run()
-    counts.append(f"{setting}: {bench.line()}")
+    summary.append(f"{setting}: {bench.line()}")
     return bench
 
 
 @pytest.fixture(scope="module")
 def drawn(
-    setting: Setting, stacks: Stacks, counts: list[str], tmp_path_factory: pytest.TempPathFactory
+    setting: Setting, stacks: Stacks, summary: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> CaseBench:
     """Tables and rows drawn at random, as many as fit into a minute or two."""
     cases = [case for case in drawn_cases(setting.flavour) if setting.takes(case)]
     stack = stacks.of(setting.flavour, setting.mark)
     directory = tmp_path_factory.mktemp("drawn")
     bench = CaseBench(stack, directory, cases, setting.modes.settings, "drawn")
-    counts.append(f"{setting}: tables drawn at random, DTS_FIDELITY_SEED={SEED}")
+    summary.append(f"{setting}: tables drawn at random, DTS_FIDELITY_SEED={SEED}")
     bench.run()
-    counts.append(f"{setting}: drawn at random: {bench.line()}")
+    summary.append(f"{setting}: drawn at random: {bench.line()}")
     return bench
 
 

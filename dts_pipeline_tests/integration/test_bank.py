@@ -7,12 +7,9 @@ in the end.
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -20,11 +17,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from dts_pipeline.errors import TransientError
 from dts_pipeline.stages.carry import carry
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.integration.side_by_side import SideBySide
+from dts_pipeline_tests.sampling import IS_SAMPLE
 
 pytestmark = pytest.mark.servers
 
-_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
-TRANSFERS = 1_500 if _SAMPLE else 10_000  # a site
+TRANSFERS = 1_500 if IS_SAMPLE else 10_000  # a site
 ACCOUNTS = 50  # a site and table
 TOTAL = 2 * 2 * ACCOUNTS * 1_000
 TABLES = ("checking", "savings")
@@ -52,21 +50,19 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     return rig
 
 
-@dataclass
-class Bank:
+@dataclass(kw_only=True)
+class Bank(SideBySide):
     """Clerks at both sites, who move money between accounts of their own site; auditors at both."""
 
     rig: Rig
-    ended: threading.Event = field(default_factory=threading.Event)
     totals: dict[str, list[int]] = field(default_factory=lambda: {"a": [], "b": []})
     moves: set[int] = field(default_factory=set)
-    failures: list[BaseException] = field(default_factory=list)
 
     def run(self) -> None:
         """Until all transfers are done; auditors and both links go on meanwhile."""
-        clerks = [self._thread(self._clerk, side) for side in "ab"]
-        others = [self._thread(self._audit, side) for side in "ab"]
-        others += [self._thread(self._carry, link) for link in (self.rig.forth, self.rig.back)]
+        clerks = [self.start(self._clerk, side) for side in "ab"]
+        others = [self.start(self._audit, side) for side in "ab"]
+        others += [self.start(self._carry, link) for link in (self.rig.forth, self.rig.back)]
         for thread in clerks:
             thread.join()
         self.ended.set()
@@ -74,18 +70,6 @@ class Bank:
             thread.join(60)
         if self.failures:
             raise self.failures[0]
-
-    def _thread(self, target: Any, argument: str) -> threading.Thread:
-        def guarded() -> None:
-            try:
-                target(argument)
-            except BaseException as error:
-                self.failures.append(error)
-                self.ended.set()
-
-        thread = threading.Thread(target=guarded, daemon=True)
-        thread.start()
-        return thread
 
     def _clerk(self, side: str) -> None:
         chance = random.Random(side)
@@ -131,7 +115,7 @@ class Bank:
 
 
 def test_the_total_is_the_same_in_every_snapshot(rig: Rig, summary: list[str]) -> None:
-    bank = Bank(rig)
+    bank = Bank(rig=rig)
     bank.run()
     rig.sync()
     rig.assert_equal()

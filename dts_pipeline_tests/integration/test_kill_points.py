@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,11 +26,12 @@ from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.applied_once import assert_unbroken, marked_writes
 from dts_pipeline_tests.integration.child_runs import ChildRun, Orders
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.integration.side_by_side import SideBySide
+from dts_pipeline_tests.sampling import IS_SAMPLE
 
 pytestmark = pytest.mark.servers
 
-_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
-KILLS = 28 if _SAMPLE else 1_000
+KILLS = 28 if IS_SAMPLE else 1_000
 SEED = int(os.environ.get("SEED", "20261123"))
 KEYS = 100  # a site in `own`, in all in the other tables
 _TABLE = "CREATE TABLE {0} (id INT PRIMARY KEY, n BIGINT NOT NULL, v VARCHAR(40))"
@@ -53,24 +53,22 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     return rig
 
 
-@dataclass
-class Storm:
+@dataclass(kw_only=True)
+class Storm(SideBySide):
     """Users at both sites, and runs of both links that die."""
 
     rig: Rig
     directory: Path
-    ended: threading.Event = field(default_factory=threading.Event)
     own: Counter[int] = field(default_factory=Counter)
     added: list[int] = field(default_factory=list)
     killed: Counter[Point] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
-    failures: list[BaseException] = field(default_factory=list)
 
     def rage(self, kills: int) -> None:
         """Until so many runs were killed, half of them of each link."""
-        users = [self._thread(self._user, side) for side in "ab"]
+        users = [self.start(self._user, side) for side in "ab"]
         killers = [
-            self._thread(self._kill, link, kills // 2) for link in (self.rig.forth, self.rig.back)
+            self.start(self._kill, link, kills // 2) for link in (self.rig.forth, self.rig.back)
         ]
         for thread in killers:
             thread.join()
@@ -79,18 +77,6 @@ class Storm:
             thread.join(60)
         if self.failures:
             raise self.failures[0]
-
-    def _thread(self, target: Any, *arguments: Any) -> threading.Thread:
-        def guarded() -> None:
-            try:
-                target(*arguments)
-            except BaseException as error:
-                self.failures.append(error)
-                self.ended.set()
-
-        thread = threading.Thread(target=guarded, daemon=True)
-        thread.start()
-        return thread
 
     def _user(self, side: str) -> None:
         chance = random.Random(f"{SEED}{side}")
@@ -168,14 +154,14 @@ def come_to_rest(rig: Rig) -> None:
 @pytest.mark.timeout(3000)
 def test_nothing_is_lost_or_done_twice(rig: Rig, tmp_path: Path, summary: list[str]) -> None:
     before = {link: rig.checkpoint(link) for link in (rig.forth, rig.back)}
-    storm = Storm(rig, tmp_path)
+    storm = Storm(rig=rig, directory=tmp_path)
     began = time.monotonic()
     storm.rage(KILLS)
     seconds = time.monotonic() - began
     come_to_rest(rig)
 
     assert sum(storm.killed.values()) == KILLS
-    assert _SAMPLE or storm.killed.keys() == set(Point)
+    assert IS_SAMPLE or storm.killed.keys() == set(Point)
     rig.assert_equal()
     for side in "ab":
         assert dict(rig.rows(side, "SELECT id, n FROM own WHERE n > 0")) == dict(storm.own)

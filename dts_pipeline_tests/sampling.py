@@ -1,0 +1,7 @@
+"""Whether a sample of a long suite is enough: `SAMPLE=1`."""
+
+from __future__ import annotations
+
+import os
+
+IS_SAMPLE = os.environ.get("SAMPLE", "0") not in ("", "0")
