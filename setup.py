@@ -18,17 +18,26 @@ RUNTIME = [
     "httpx==0.28.1",
     "click==8.5.1",
     "rich==15.0.0",
+    "prometheus-client==0.26.0",
 ]
+UI = ["playwright==1.65.2", "pillow==13.0.0"]
 DEVELOPMENT = [
+    "jsonschema==4.26.0",
+    "types-jsonschema==4.26.0.20261006",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
     "hypothesis==6.170.15",
+    "trustme==1.2.1",
     "ruff==0.17.6",
     "mypy==2.4.1",
     "pandas-stubs==3.1.0.261029",
     "types-PyYAML==6.0.12.20261113",
     "types-PyMySQL==1.2.0.20260923",
 ]
+# The image of deploy/Dockerfile; `kubernetes` instead of `image` for Kubernetes.
+IMAGE = ["dagster-postgres==0.29.27"]
+KUBERNETES = ["dagster-k8s==0.29.27"]
+BENCHMARK = ["matplotlib==3.11.2"]
 
 setup(
     name="dts_pipeline",
@@ -39,6 +48,12 @@ setup(
     packages=find_packages(include=["dts_pipeline", "dts_pipeline.*"]),
     package_data={"dts_pipeline": ["py.typed"]},
     install_requires=RUNTIME,
-    extras_require={"dev": DEVELOPMENT},
+    extras_require={
+        "dev": DEVELOPMENT,
+        "bench": BENCHMARK,
+        "ui": UI,
+        "image": IMAGE,
+        "kubernetes": [*IMAGE, *KUBERNETES],
+    },
     entry_points={"console_scripts": ["dts = dts_pipeline.cli:main"]},
 )

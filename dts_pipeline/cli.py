@@ -8,6 +8,7 @@ An error is one block on stderr; with `--json` it is `{"error": {"code", "messag
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import traceback
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Never
 import click
 
 from dts_pipeline import __version__
-from dts_pipeline.commands import exits
+from dts_pipeline.commands import completion, exits
 from dts_pipeline.commands.output import Output
 from dts_pipeline.commands.session import Session
 from dts_pipeline.errors import DtsError, TerminalError
@@ -127,13 +128,42 @@ def _ranged(body: _Body) -> _Body:
     return run
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_ABOUT = """\b
+Files and environment:
+  dts.yaml      the configuration; --config FILE or DTS_CONFIG names another
+  ${NAME}       secrets stand in dts.yaml by name, their values in the environment
+  DAGSTER_HOME  where given, runs of `dts sync` are seen in Dagster's UI
+
+\b
+Exit status: 0 done, 1 found something that wants attention, 2 could not do it,
+130 broken off. With --json, stdout is one JSON document, also for an error:
+{"error": {"code", "message", "where", "remedy"}}.
+
+\b
+A new pair, step by step:
+  dts init --print          what the administrators of the servers have to run
+  dts init                  makes the ledger
+  dts preflight             looks for what would stop a link or lose rows
+  dts connectors --register captures what is written from now on
+  dts status                where every link stands
+
+\b
+Completion (bash; also zsh and fish): eval "$(_DTS_COMPLETE=bash_source dts)"
+"""
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_ABOUT)
 @click.version_option(__version__, prog_name="dts")
 def main() -> None:
-    """Keeps MySQL and MariaDB servers that all take writes equal.
+    """Keeps MySQL and MariaDB servers that all take writes equal."""
 
-    Exit status: 0 done, 1 found something that wants attention, 2 could not do it.
-    """
+
+@main.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON Schema of dts.yaml, for editors and checks."""
+    from dts_pipeline.commands.config_schema import config_schema as schema
+
+    click.echo(json.dumps(schema(), indent=2))
 
 
 @main.command()
@@ -178,34 +208,68 @@ def connectors(session: Session, output: Output, register: bool) -> int:
 
 
 @main.command()
-@click.argument("link")
+@click.argument("link", shell_complete=completion.links)
 @click.option("--until-caught-up", is_flag=True, help="Repeat until nothing is left in Kafka.")
+@click.option("--lane", help="Only this one of the link's lanes.")
 @_command
-def sync(session: Session, output: Output, link: str, until_caught_up: bool) -> int:
-    """Run LINK's job in this process.
+def sync(
+    session: Session, output: Output, link: str, lane: str | None, until_caught_up: bool
+) -> int:
+    """Run LINK's job in this process, of each of its lanes in turn.
 
     Status 1 if the link is paused. The run is seen in Dagster's UI when DAGSTER_HOME is set.
     """
     from dts_pipeline.commands import sync as command
 
-    return command.sync(session, output, link, until_caught_up=until_caught_up)
+    return command.sync(session, output, link, lane=lane, until_caught_up=until_caught_up)
 
 
 @main.command()
+@click.option("--watch", "watching", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Seconds between two looks of --watch.",
+)
 @_command
-def status(session: Session, output: Output) -> int:
+def status(session: Session, output: Output, watching: bool, interval: float) -> int:
     """Show where every link stands.
 
-    Goes on without a server that is down, and says which. Status 1 if a link is paused or has
-    open conflicts, or a server does not answer; 2 if no link could be read.
+    Goes on without a server that is down, and says which. Status 1 if a link is paused, has
+    open conflicts or its last run failed, or a server does not answer; 2 if no link could be read.
     """
     from dts_pipeline.commands import status as command
 
-    return command.status(session, output)
+    if watching and output.as_json:
+        raise click.UsageError("--watch is for people; a program asks again")
+    return command.watch(session, interval) if watching else command.status(session, output)
 
 
 @main.command()
-@click.argument("pair", required=False)
+@click.option("--listen", default="127.0.0.1:9808", show_default=True, help="HOST:PORT.")
+@click.option(
+    "--interval",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Seconds between two readings of a ledger.",
+)
+@_command
+def exporter(session: Session, output: Output, listen: str, interval: float) -> int:
+    """Serve the ledgers' figures to Prometheus.
+
+    Runs until SIGTERM or Ctrl-C. Only reads; a server that does not answer is shown by
+    `dts_link_up` and hides no other link.
+    """
+    from dts_pipeline.commands import exporter as command
+
+    return command.exporter(session, output, listen=listen, interval=interval)
+
+
+@main.command()
+@click.argument("pair", required=False, shell_complete=completion.pairs)
 @click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
 @_command
 def settle(session: Session, output: Output, pair: str | None, carry: bool) -> int:
@@ -220,27 +284,50 @@ def settle(session: Session, output: Output, pair: str | None, carry: bool) -> i
 
 
 @main.command()
-@click.argument("link")
+@click.argument("link", shell_complete=completion.links)
+@click.option("--to", help="`latest`, or a time (ISO, UTC): what comes to Kafka from then on.")
+@click.option("--execute", is_flag=True, help="Move it; without, only show what it passes over.")
+@click.option("--lane", help="This one of the link's lanes; needed where there are several.")
 @_command
-def pause(session: Session, output: Output, link: str) -> int:
+def checkpoint(
+    session: Session, output: Output, link: str, to: str | None, execute: bool, lane: str | None
+) -> int:
+    """Show LINK's checkpoint, or move it on, under a new generation.
+
+    What lies between is not carried: compare the sites afterwards (`dts verify`). A checkpoint
+    does not move back: `dts replay` makes right what a past range touched.
+    """
+    from dts_pipeline.commands import checkpoint as command
+
+    if execute and to is None:
+        raise click.UsageError("--execute needs --to")
+    return command.checkpoint(session, output, link, to, execute, lane)
+
+
+@main.command()
+@click.argument("link", shell_complete=completion.links)
+@click.option("--lane", help="Only this one of the link's lanes.")
+@_command
+def pause(session: Session, output: Output, link: str, lane: str | None) -> int:
     """Let LINK's runs write nothing."""
     from dts_pipeline.commands.pause import set_paused
 
-    return set_paused(session, output, link, paused=True)
+    return set_paused(session, output, link, lane, paused=True)
 
 
 @main.command()
-@click.argument("link")
+@click.argument("link", shell_complete=completion.links)
+@click.option("--lane", help="Only this one of the link's lanes.")
 @_command
-def resume(session: Session, output: Output, link: str) -> int:
+def resume(session: Session, output: Output, link: str, lane: str | None) -> int:
     """Let LINK's runs write again."""
     from dts_pipeline.commands.pause import set_paused
 
-    return set_paused(session, output, link, paused=False)
+    return set_paused(session, output, link, lane, paused=False)
 
 
 @main.command()
-@click.argument("link")
+@click.argument("link", shell_complete=completion.links)
 @click.option("--policy", help="Try another policy, such as '{site: a}'.")
 @click.option("--limit", default=20, show_default=True, help="How many keys to show.")
 @_command
@@ -264,7 +351,12 @@ def preview(
 
 
 @main.command()
-@click.argument("name", metavar="[PAIR_OR_LINK]", required=False)
+@click.argument(
+    "name",
+    metavar="[PAIR_OR_LINK]",
+    required=False,
+    shell_complete=completion.pairs_and_links,
+)
 @click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on where a comparison was broken off.")
 @click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
@@ -293,7 +385,7 @@ def verify(
 
 
 @main.command()
-@click.argument("link")
+@click.argument("link", shell_complete=completion.links)
 @click.option("--execute", is_flag=True, help="Do it; without, only show what it would take on.")
 @click.option("--policy", help="Instead of 'the source wins', such as '{newest: updated_at}'.")
 @click.option("--carry", is_flag=True, help="Run the pair's batches in this process meanwhile.")
@@ -322,7 +414,7 @@ def replay(
 
 
 @main.command()
-@click.argument("name", metavar="PAIR_OR_LINK")
+@click.argument("name", metavar="PAIR_OR_LINK", shell_complete=completion.pairs_and_links)
 @click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
 @click.option("--winner", help="The site whose rows win; of a one-way link it is the source.")
 @click.option("--execute", is_flag=True, help="Write; without it only shown.")
@@ -365,7 +457,13 @@ def repair(
 @click.option("--link", help="Only what this link recorded.")
 @click.option("--table", help="Only schema.table.")
 @click.option("--kind", help="Only this kind, such as update_update or unique.")
-@click.option("--state", type=click.Choice(["open", "closed", "all"]), default="open")
+@click.option(
+    "--state",
+    type=click.Choice(["open", "closed", "all"]),
+    default="open",
+    show_default=True,
+    help="Only records that are open or closed.",
+)
 @click.option("--limit", default=50, show_default=True, help="How many records to show.")
 @_command
 def conflicts(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,15 +24,27 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
+from dts_pipeline.config_lanes import lane_problems, lanes_kind, table_lanes
 from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
 from dts_pipeline.core.connector_config import LARGEST_MESSAGE_BYTES, MAX_MESSAGE_BYTES
-from dts_pipeline.core.links import RESERVED_SCHEMAS, Link, MarkKind, Policy, Start
+from dts_pipeline.core.links import (
+    MAIN,
+    RESERVED_SCHEMAS,
+    WHOLE,
+    Lane,
+    Link,
+    MarkKind,
+    Policy,
+    Start,
+)
 from dts_pipeline.errors import ConfigError
 
 _NAME = r"^[a-z][a-z0-9_]{0,27}$"  # two of them and `_to_` fit the ledger's 64 characters
+_OWNER = r"^(team:[A-Za-z0-9._\-]+|[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,})$"
 _TABLE_PATTERN = re.compile(r"^!?[^.\s!]+\.[^.\s]+$")
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -61,10 +74,23 @@ def _table_pattern(pattern: str) -> str:
     return pattern
 
 
+def _lane_pattern(pattern: str) -> str:
+    return pattern if pattern == "*" else _table_pattern(pattern)
+
+
 TablePattern = Annotated[str, AfterValidator(_table_pattern)]
-SecretReference = Annotated[str, BeforeValidator(_secret_reference)]
-ByteSize = Annotated[int, BeforeValidator(_byte_size), Field(ge=2**10)]
+LanePattern = Annotated[str, AfterValidator(_lane_pattern)]
+SecretReference = Annotated[
+    str,
+    BeforeValidator(_secret_reference),
+    WithJsonSchema({"type": "string", "pattern": SECRET.pattern}),
+]
+_BYTES_SCHEMA = {"type": ["integer", "string"], "pattern": r"^\d+\s*(B|KiB|MiB|GiB)?$"}
+ByteSize = Annotated[
+    int, BeforeValidator(_byte_size), Field(ge=2**10), WithJsonSchema(_BYTES_SCHEMA)
+]
 Name = Annotated[str, Field(pattern=_NAME)]
+Owner = Annotated[str, Field(pattern=_OWNER)]
 
 
 class _Model(BaseModel):
@@ -81,11 +107,24 @@ class AccountConfig(_Model):
 
 
 class TlsConfig(_Model):
-    """TLS to a site: the server's certificate and host name are verified against `ca`."""
+    """TLS: the server's certificate and host name are verified against `ca`."""
 
-    ca: str
+    ca: str = Field(min_length=1)
     cert: str | None = None
     key: str | None = None
+
+    @model_validator(mode="after")
+    def _a_key_has_its_certificate(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("`cert` and `key` belong together")
+        return self
+
+
+class SiteTlsConfig(TlsConfig):
+    """TLS to a site; `truststore` holds the authority for the connector, on Connect's workers."""
+
+    truststore: str | None = None
+    truststore_password: SecretReference | None = None
 
 
 class SiteConfig(_Model):
@@ -96,7 +135,7 @@ class SiteConfig(_Model):
     user: str = Field(min_length=1)
     password: SecretReference
     topic_prefix: str = Field(pattern=r"^[A-Za-z0-9_\-][A-Za-z0-9._\-]*$")
-    tls: TlsConfig | None = None
+    tls: SiteTlsConfig | None = None
     connector: AccountConfig | None = None
 
 
@@ -104,7 +143,14 @@ class ConnectConfig(_Model):
     """Kafka Connect's REST interface, and the largest message that its connectors send."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$")
+    tls: TlsConfig | None = None
     max_message_bytes: ByteSize = Field(MAX_MESSAGE_BYTES, ge=2**20, le=LARGEST_MESSAGE_BYTES)
+
+    @model_validator(mode="after")
+    def _files_are_for_https(self) -> Self:
+        if self.tls and not self.url.startswith("https:"):
+            raise ValueError("`tls` needs a `url` that begins with https:")
+        return self
 
 
 class NewestPolicy(_Model):
@@ -178,22 +224,46 @@ class ConflictsConfig(_Model):
     tables: dict[str, TableConflictConfig] = {}
 
 
+class PartitionLanes(_Model):
+    """So many lanes that share each table by the partitions of its topic."""
+
+    by: Literal["partition"]
+    count: int = Field(ge=2, le=64)
+
+
+LanesConfig = Annotated[
+    Annotated[PartitionLanes, Tag("lanes:partition")]
+    | Annotated[dict[Name, list[LanePattern]], Tag("lanes:table")],
+    Discriminator(lanes_kind),
+]
+
+
 class _Carried(_Model):
     """What pairs and one-way links have in common."""
 
     tables: list[TablePattern] = Field(min_length=1)
+    lanes: LanesConfig | None = None
     version: str | dict[str, str] | None = None
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
     start: Start = Start.EARLIEST
     truncate: Literal["stop", "ignore"] = "stop"
     on_poison: Literal["stop", "quarantine"] = "stop"
     quarantine_limit: int = Field(default=100, ge=1)
+    max_events_per_second: float | None = Field(default=None, gt=0)
+    owners: list[Owner] = []
 
     @model_validator(mode="after")
     def _something_is_carried(self) -> Self:
         if all(pattern.startswith("!") for pattern in self.tables):
             raise ValueError("`tables` must name tables, not only leave some out")
         return self
+
+    def resolved_lanes(self) -> tuple[Lane, ...]:
+        """The lanes; none for a link of one."""
+        if isinstance(self.lanes, PartitionLanes):
+            count = self.lanes.count
+            return tuple(Lane(f"{n}_of_{count}", part=n, parts=count) for n in range(count))
+        return table_lanes(self.lanes or {})
 
     def version_columns(self) -> dict[str, str]:
         """Table (or `*`) → its version column."""
@@ -207,6 +277,7 @@ class PairConfig(_Carried):
 
     sites: tuple[Name, Name]
     conflicts: ConflictsConfig
+    max_returns: int = Field(default=50, ge=2)
 
 
 class LinkConfig(_Carried):
@@ -231,12 +302,19 @@ class LinkConfig(_Carried):
 
 
 class BatchConfig(_Model):
-    """Limits of a batch; a source transaction is never cut, so one larger is taken whole."""
+    """Limits of a batch; a source transaction is never cut, so one larger is taken whole.
+
+    `staging`: `auto` fills temporary tables by LOAD DATA LOCAL where both ends allow it, `insert`
+    never does. A transaction that stays incomplete for `max_wait_seconds`, by Kafka's timestamps,
+    is an error.
+    """
 
     max_events: int = Field(default=200_000, ge=1)
     max_bytes: ByteSize = 256 * 2**20
     max_seconds: float = Field(default=50.0, gt=0)
     max_transaction_bytes: ByteSize = 2 * 2**30
+    staging: Literal["auto", "insert"] = "auto"
+    max_wait_seconds: float = Field(default=600.0, gt=0)
 
 
 class ScheduleConfig(_Model):
@@ -251,9 +329,25 @@ class ScheduleConfig(_Model):
     lag_sensor_seconds: int | None = Field(default=None, ge=1)
 
 
+class AlertsConfig(_Model):
+    """Where Dagster's sensors tell of failed runs and of links that lag: a URL, a secret."""
+
+    webhook: SecretReference
+
+
+class RetentionConfig(_Model):
+    """How many days the jobs `prune_runs` and `prune_ledger` leave things where they are."""
+
+    run_days: float = Field(default=7.0, gt=0)
+    failed_run_days: float = Field(default=30.0, gt=0)
+    batch_days: float = Field(default=30.0, gt=0)
+    conflict_days: float = Field(default=90.0, gt=0)
+
+
 class Config(_Model):
     """The whole of dts.yaml."""
 
+    config_version: Literal[1] = 1
     kafka: dict[str, str | int | float | bool]
     connect: ConnectConfig | None = None
     sites: dict[Name, SiteConfig] = Field(min_length=2)
@@ -262,13 +356,17 @@ class Config(_Model):
     links: dict[Name, LinkConfig] = {}
     batch: BatchConfig = BatchConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    retention: RetentionConfig = RetentionConfig()
+    alerts: AlertsConfig | None = None
 
     @property
     def secret_names(self) -> list[str]:
         """Every environment variable that the file names, sorted."""
         texts = [str(value) for value in self.kafka.values()]
+        texts += [self.alerts.webhook] if self.alerts else []
         for site in self.sites.values():
             texts += [site.password] + ([site.connector.password] if site.connector else [])
+            texts += [(site.tls and site.tls.truststore_password) or ""]
         return sorted({match[1] for text in texts if (match := SECRET.match(text))})
 
     def resolved_links(self) -> dict[str, Link]:
@@ -285,7 +383,10 @@ class Config(_Model):
                 found[link.name] = link
         for name, one_way in self.links.items():
             found[name] = self._link(name, one_way.source, one_way.target, one_way, domains, None)
-        return found
+        writers = {
+            site: [own.name for own in found.values() if own.target == site] for site in self.sites
+        }
+        return {n: replace(own, writers=frozenset(writers[own.source])) for n, own in found.items()}
 
     def _link(
         self,
@@ -315,10 +416,15 @@ class Config(_Model):
             version_columns=carried.version_columns(),
             mark_domain_id=carried.mark_domain_id,
             all_mark_domains=domains,
+            lanes=(lanes := carried.resolved_lanes()),
+            lane=WHOLE if lanes else MAIN,
             start=carried.start,
             truncate=carried.truncate,
             on_poison=carried.on_poison,
             quarantine_limit=carried.quarantine_limit,
+            max_events_per_second=carried.max_events_per_second,
+            owners=tuple(carried.owners),
+            max_returns=carried.max_returns if isinstance(carried, PairConfig) else 0,
         )
 
 
@@ -379,7 +485,7 @@ def parse_config(text: str, *, source: str = "dts.yaml") -> Config:
         raise ConfigError([(where, problem)], source=source) from None
     if not isinstance(data, dict):
         raise ConfigError([("(file)", "must be a mapping of keys")], source=source)
-    problems = [*kafka_problems(data), *reference_problems(data)]
+    problems = [*kafka_problems(data), *reference_problems(data), *lane_problems(data)]
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -439,7 +545,9 @@ def _shape_problems(error: ValidationError) -> list[tuple[str, str]]:
     return problems
 
 
-_UNION_TAGS = {"policy:site", "policy:newest", "policy:fail", "[key]"}
+_UNION_TAGS = {
+    "policy:site", "policy:newest", "policy:fail", "lanes:partition", "lanes:table", "[key]",
+}  # fmt: skip
 _MISSING = {
     "conflicts": "is required: a pair must name a conflict policy, there is no default",
     "policy": "is required: {site: NAME}, {newest: COLUMN} or fail; there is no default",

@@ -16,8 +16,10 @@ _KAFKA_FIXED = {
     "isolation.level": "aborted messages must never be applied",
     "enable.partition.eof": "the reader needs it",
     "group.id": "partitions are assigned, not subscribed",
+    "enable.ssl.certificate.verification": "the broker's certificate is always verified",
+    "ssl.endpoint.identification.algorithm": "the broker's host name is always verified",
 }
-_KAFKA_SECRETS = re.compile(r"password|secret|jaas|\.key\.pem$|oauthbearer\.config")
+_KAFKA_SECRETS = re.compile(r"password|passphrase|secret|jaas|\.key\.pem$|oauthbearer\.config")
 
 
 def kafka_problems(data: dict[str, Any]) -> Iterator[tuple[str, str]]:

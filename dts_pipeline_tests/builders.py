@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dts_pipeline.core.envelope import Message, TransactionMessage, parse_events
+from dts_pipeline.core.envelope import Message, parse_events
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.transaction_messages import TransactionMessage
 
 SERVER_UUID = "629c220c-e733-11f1-abb7-02fc00000001"
 """The server_uuid (version 1) of the MySQL server that the users' transactions come from."""

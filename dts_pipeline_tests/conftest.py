@@ -15,13 +15,6 @@ MakeRig = Callable[..., Rig]
 _LINES = pytest.StashKey[list[str]]()
 _MARKED = {
     "guards": ("test_bad_", "test_on_servers"),
-    "faults": (
-        "test_bank",
-        "test_kill_points",
-        "test_killed_runs",
-        "test_lost_connections",
-        "test_two_runs",
-    ),
     "repairs": (
         "test_checksums",
         "test_preview",
@@ -39,6 +32,10 @@ _MARKED = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Some suites on real servers have targets of their own: `make test-guards` …"""
     for item in items:
+        if item.path.parent.name in ("faults", "operation"):
+            item.add_marker(item.path.parent.name)
+        if item.path.parent.name == "security" and item.get_closest_marker("servers"):
+            item.add_marker("security")
         for mark, names in _MARKED.items():
             if item.path.parent.name in ("integration", "preflight") and item.path.name.startswith(
                 names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -40,6 +40,7 @@ class FakeStages:
     behind_offsets: int = 0
     open_conflicts: int = 0
     lag_seconds: float = 0.0
+    loop: Mapping[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     alive: list[int] = field(default_factory=list)
     ledger: list[int] = field(default_factory=list)
@@ -122,6 +123,7 @@ class FakeStages:
             behind=self.behind_offsets,
             lag_seconds=self.lag_seconds,
             caught_up=self.behind_offsets == 0,
+            loop=self.loop,
         )
 
     def _checkpoint(self, link: str) -> Checkpoint:

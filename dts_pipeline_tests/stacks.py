@@ -15,6 +15,10 @@ from typing import Any
 
 import pymysql
 
+from dts_pipeline.core.grants import Account, SiteUse, grants_script
+from dts_pipeline.core.links import MarkKind
+from dts_pipeline.core.schema import Dialect
+
 ROOT = Path(__file__).resolve().parent.parent
 STACK = ROOT / "deploy" / "local" / "stack"
 
@@ -65,6 +69,17 @@ class Stack:
             charset="utf8mb4",
         )
 
+    def grant(self, side: str, schema: str) -> None:
+        """What `dts init --print` says of another schema, to the stack's `dts` and `debezium`."""
+        dialect, mark = Dialect(self.site(side)["kind"]), MarkKind(self.mark)
+        use = SiteUse(dialect, mark, (f"{schema}.*",))
+        script = grants_script(Account("dts"), Account("debezium"), use)
+        with self.application(side) as connection, connection.cursor() as cursor:
+            for line in script.splitlines():
+                # The rest they have, and the ledger may not be there yet.
+                if line.startswith("GRANT ") and "*.*" not in line and "`dts`." not in line:
+                    cursor.execute(line.rstrip(";"))
+
     def command(self, *words: str) -> str:
         """Runs `stack WORDS` with this stack's --dir, such as `stop site_a`."""
         verb, *rest = words
@@ -78,21 +93,21 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(flavour: str, mark: str) -> Iterator[Stack]:
-    """A stack for the time of the block.
+def running_stack(flavour: str, mark: str, *options: str) -> Iterator[Stack]:
+    """A stack for the time of the block; `options` are more ones of `stack up`.
 
-    With DTS_TEST_STACK naming the JSON of a running stack of that flavour and mark, that one is
-    used and left running: for quick repeats while developing.
+    Without such options, and with DTS_TEST_STACK naming the JSON of a running stack of that flavour
+    and mark, that one is used and left running: for quick repeats while developing.
     """
     given = os.environ.get("DTS_TEST_STACK")
-    if given:
+    if given and not options:
         description = json.loads(Path(given).read_text())
         if (description["flavour"], description["mark"]) == (flavour, mark):
             yield Stack(description)
             return
     with tempfile.TemporaryDirectory(prefix="dts-stack-") as directory:
         Path(directory).chmod(0o755)  # the servers run as a user of their own
-        up = [sys.executable, str(STACK), "up", "--flavour", flavour, "--mark", mark]
+        up = [sys.executable, str(STACK), "up", "--flavour", flavour, "--mark", mark, *options]
         done = subprocess.run(
             [*up, "--fast", "--dir", directory], capture_output=True, text=True, timeout=900
         )

@@ -19,6 +19,7 @@ from dts_pipeline.commands import exits
 from dts_pipeline.commands.status import LinkStatus
 from dts_pipeline.commands.sync import STALLED_SECONDS, repeat
 from dts_pipeline.core.batches import Checkpoint, RunSummary
+from dts_pipeline.core.waiting import Waiting
 from dts_pipeline.errors import DtsError
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack
@@ -218,8 +219,9 @@ class TestRepeat:
     @staticmethod
     def summary(*, batches: int, behind: int, paused: bool = False) -> RunSummary:
         checkpoint = Checkpoint("a_to_b", "main", 1, batches, {}, paused=paused)
+        done, waiting = behind == 0, Waiting("t1", 1.0)
         return RunSummary(
-            "a_to_b", checkpoint, batches, {}, {}, {}, behind, 0.0, behind == 0, waiting="t1"
+            "a_to_b", checkpoint, batches, {}, {}, {}, behind, 0.0, done, waiting=waiting
         )
 
     def repeat(self, told: list[RunSummary]) -> tuple[list[RunSummary], float]:

@@ -277,6 +277,8 @@ def test_a_mistake_is_reported_with_its_path(text: str, expected: list[str]) -> 
         "isolation.level",
         "enable.partition.eof",
         "group.id",
+        "enable.ssl.certificate.verification",
+        "ssl.endpoint.identification.algorithm",
     ],
 )
 def test_properties_that_the_pipeline_fixes_are_refused(key: str) -> None:
@@ -398,7 +400,8 @@ def test_a_secret_that_looks_like_an_alias_or_a_tag_is_not_repeated(written: str
 @pytest.mark.parametrize(
     "key",
     ["sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem",
-     "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config"],
+     "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config",
+     "sasl.oauthbearer.assertion.private.key.passphrase"],
 )  # fmt: skip
 def test_secrets_of_kafka_are_references_too(key: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -469,3 +472,78 @@ def test_a_file_that_is_not_there_is_a_mistake_too(tmp_path: Path) -> None:
         load_config(tmp_path / "missing.yaml")
 
     assert caught.value.problems == [("(file)", "cannot be read: No such file or directory")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("connect: {url: ", "connect: {tls: {ca: /ca.pem}, url: ", "connect"),
+        ("topic_prefix: a}", "topic_prefix: a, tls: {ca: /c, key: /k}}", "sites.a.tls"),
+        (
+            "topic_prefix: a}",
+            f"topic_prefix: a, tls: {{ca: /c, truststore_password: {SECRET}}}}}",
+            "sites.a.tls.truststore_password",
+        ),
+    ],
+)
+def test_files_of_tls_that_would_not_be_used_are_refused(old: str, new: str, path: str) -> None:
+    ((found, _),) = problems(changed(old, new))
+    assert found == path
+
+
+def test_the_truststores_password_is_read_from_the_environment() -> None:
+    tls = "tls: {ca: /c, truststore_password: '${TRUST}'}"
+    config = parse_config(changed("topic_prefix: a}", f"topic_prefix: a, {tls}}}"))
+    assert "TRUST" in config.secret_names
+
+
+# -- lanes --------------------------------------------------------------------------------------
+
+
+def test_lanes_by_table_have_their_patterns_and_one_takes_the_rest() -> None:
+    text = with_pair(lanes={"orders": ["shop.order*"], "rest": ["*"]})
+    for link in parse_config(text).resolved_links().values():
+        orders, rest = link.each_lane()
+        assert (orders.title, rest.title) == (f"{link.name}/orders", f"{link.name}/rest")
+        assert orders.matches("shop.orders")
+        assert not rest.matches("shop.orders")
+        assert rest.matches("shop.items")
+        assert not rest.matches("crm.items")
+
+
+def test_lanes_by_partition_are_numbered() -> None:
+    link = parse_config(with_pair(lanes={"by": "partition", "count": 3})).resolved_links()["a_to_b"]
+    assert [lane.lane for lane in link.each_lane()] == ["0_of_3", "1_of_3", "2_of_3"]
+
+
+def test_a_link_without_lanes_has_one() -> None:
+    link = parse_config(GOOD).resolved_links()["a_to_b"]
+    assert link.each_lane() == (link,)
+    assert (link.lane, link.title) == ("main", "a_to_b")
+
+
+@pytest.mark.parametrize(
+    ("lanes", "path", "words"),
+    [
+        ({"orders": ["shop.order*"]}, "lanes", "two lanes or more"),
+        ({"orders": ["shop.order*"], "more": ["shop.more"]}, "lanes", "exactly one lane"),
+        ({"one": ["*"], "two": ["*"]}, "lanes", "exactly one lane"),
+        ({"main": ["shop.a"], "rest": ["*"]}, "lanes.main", "where it has only one"),
+        ({"a": ["shop.o*"], "b": ["shop.or*"], "rest": ["*"]}, "lanes.b", "lane a too"),
+        ({"a": ["shop.o", "*"], "rest": ["*"]}, "lanes.a", "stands alone"),
+        ({"a": ["!shop.o"], "rest": ["*"]}, "lanes.a", "goes to the rest"),
+        ({"a": [], "rest": ["*"]}, "lanes.a", "must name a table"),
+        ({"a": ["orders"], "rest": ["*"]}, "lanes.a.0", "schema.table"),
+        ({"a": "shop.o", "rest": ["*"]}, "lanes.a", "list"),
+        ({"by": "partition"}, "lanes.count", "required"),
+        ({"by": "partition", "count": 1}, "lanes.count", "greater than or equal to 2"),
+        ({"by": "table", "count": 2}, "lanes.by", "partition"),
+        ([["shop.a"]], "lanes", ""),
+    ],
+)
+def test_lanes_that_share_or_miss_tables_are_refused(lanes: object, path: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(with_pair(lanes=lanes))
+    assert any(p == f"pairs.shop.{path}" and words in m for p, m in caught.value.problems), (
+        caught.value.problems
+    )

@@ -8,12 +8,16 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from dts_pipeline.cli import main
 
 _LOCAL = Path(__file__).resolve().parents[1] / "deploy" / "local"
 sys.path.insert(0, str(_LOCAL))
@@ -21,6 +25,7 @@ sys.path.insert(0, str(_LOCAL))
 from localstack.account import current_account  # noqa: E402
 from localstack.accounts import account_statements  # noqa: E402
 from localstack.cache import made_whole  # noqa: E402
+from localstack.clocks import clock_environment, set_clock  # noqa: E402
 from localstack.commands import Command, run_all  # noqa: E402
 from localstack.database import server_settings  # noqa: E402
 from localstack.errors import StackError  # noqa: E402
@@ -91,13 +96,23 @@ def test_only_a_fast_stack_does_without_the_optimising_compiler(tmp_path: Path, 
         assert ("-XX:TieredStopAtLevel=1" in argv) == fast
 
 
+def test_only_a_stack_that_was_made_so_has_clocks_to_set(tmp_path: Path) -> None:
+    plain, other = _stack(tmp_path), _stack(tmp_path, clocks=True)
+    assert clock_environment(plain, "kafka") == {}
+    with pytest.raises(StackError, match="--clocks"):
+        set_clock(plain, "kafka", -3600)
+    for seconds, text in ((0, "+0\n"), (-3600, "-3600\n")):
+        set_clock(other, "kafka", seconds)
+        assert (tmp_path / "clocks" / "kafka").read_text() == text
+
+
 def test_durability_is_left_alone_without_fast(tmp_path: Path) -> None:
     assert "sync-binlog" not in server_settings(_stack(tmp_path), "a", tmp_path)
 
 
 def test_kafka_and_connect_take_messages_of_one_size(tmp_path: Path) -> None:
     stack = _stack(tmp_path, kafka_options=("num.partitions=3",))
-    broker, worker = broker_settings(stack, tmp_path), worker_settings(stack, tmp_path)
+    broker, worker = broker_settings(stack, tmp_path), worker_settings(stack, [tmp_path])
     assert broker["message.max.bytes"] == worker["producer.max.request.size"]
     assert broker["num.partitions"] == "3"
     assert broker["log.cleanup.policy"] == "delete"
@@ -124,6 +139,24 @@ def test_the_origin_stamp_is_granted_only_where_it_is_used(
     assert stamps == ([f"{granted} *.* TO 'dts'@'%'"] if granted else [])
     assert statements[0] == "SET sql_log_bin=0"  # accounts stay out of the binlog
     assert any("User=''" in text for text in statements) == (kind == "mariadb")
+
+
+@pytest.mark.parametrize("mark", ["origin", "comment"])
+def test_the_accounts_may_do_what_init_prints_and_nothing_else(tmp_path: Path, mark: str) -> None:
+    stack = _stack(tmp_path, mark=mark)
+    config = write_config(stack)
+    done = CliRunner().invoke(
+        main, ["init", "--print", "--json", "--config", str(config)], env=environment(stack)
+    )
+    printed = json.loads(done.stdout)["grants"]["a"]
+    for kind in ("mariadb", "mysql"):
+        made = account_statements(
+            kind, mark, dict.fromkeys(("root", "app", "dts", "debezium"), "0")
+        )
+        grants = [text for text in made if text.startswith("GRANT ") and "'app'@" not in text]
+        assert grants == [
+            line.rstrip(";") for line in printed[kind].splitlines() if line.startswith("GRANT ")
+        ]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +215,28 @@ def test_a_service_is_started_once_stopped_and_killed(tmp_path: Path) -> None:
     assert supervisor.process("site_a") not in (None, first)
     supervisor.kill(["site_a"])
     assert supervisor.process("site_a") is None
+
+
+def _await_state(pid: int, *, stopped: bool) -> None:
+    until = time.monotonic() + 10
+    while (Path(f"/proc/{pid}/stat").read_text().split()[2] == "T") != stopped:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_paused_service_stands_still_until_it_is_started(tmp_path: Path) -> None:
+    supervisor, service = Supervisor(tmp_path), _sleeper(tmp_path)
+    with pytest.raises(StackError, match="does not run"):
+        supervisor.pause("site_a")
+    supervisor.start([service])
+    process = supervisor.process("site_a")
+    assert process is not None
+    supervisor.pause("site_a")
+    _await_state(process.pid, stopped=True)
+    supervisor.start([service])
+    _await_state(process.pid, stopped=False)
+    assert supervisor.process("site_a") == process
+    supervisor.kill(["site_a"])
 
 
 def test_a_service_that_dies_shows_the_end_of_its_log(tmp_path: Path) -> None:
@@ -267,6 +322,20 @@ def test_the_committed_sums_name_the_connectors_and_are_complete() -> None:
         assert any(path.startswith(name) for path in sums)
 
 
+def test_the_sink_is_a_plugin_of_its_own_without_what_the_worker_brings() -> None:
+    names = {Path(name).name.rpartition("-")[0] for name in read_sums(_LOCAL / "sink/jars.sha256")}
+    assert {"debezium-connector-jdbc", "mysql-connector-j", "mariadb-java-client"} <= names
+    assert not names & {"kafka-clients", "connect-api", "slf4j-api", "jackson-core"}
+
+
+def test_a_worker_has_the_sink_only_where_it_was_asked_for(tmp_path: Path) -> None:
+    found = [
+        worker_settings(_stack(tmp_path), plugins)["plugin.path"]
+        for plugins in ([tmp_path / "plugins"], [tmp_path / "plugins", tmp_path / "sink"])
+    ]
+    assert found == [f"{tmp_path}/plugins", f"{tmp_path}/plugins,{tmp_path}/sink"]
+
+
 @pytest.mark.parametrize("change", ["other content", "missing", "unknown"])
 def test_jars_that_differ_from_the_list_are_refused(tmp_path: Path, change: str) -> None:
     folder, sums = tmp_path / "jars", tmp_path / "sums"
@@ -350,7 +419,7 @@ def test_the_program_needs_nothing_installed() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "{setup,sums,up,down,status,logs,start,stop,kill,sql}" in done.stdout
+    assert "{setup,sums,up,down,status,logs,start,stop,kill,pause,clock,sql}" in done.stdout
 
 
 def test_a_folder_without_a_stack_is_said(tmp_path: Path) -> None:

@@ -26,7 +26,15 @@ PACKAGE = ROOT / "dts_pipeline"
 README = (ROOT / "README.md").read_text()
 # What makes an error from a code; the code is its first text, at whatever position.
 _MAKERS = {"DtsError", "TransientError", "TerminalError", "PoisonError", "Difference"}
-_HELPERS = {"_poison", "_stop", "_difference", "_altered", "_unsure", "_unreadable"}
+_HELPERS = {
+    "_poison",
+    "poison_message",
+    "_stop",
+    "_difference",
+    "_altered",
+    "_unsure",
+    "_unreadable",
+}
 _CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 

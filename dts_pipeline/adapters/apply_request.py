@@ -17,9 +17,9 @@ class ApplyRequest:
     """One batch on its way; tables by `schema.table`, as they are at each site.
 
     `run_id` is Dagster's, if one is under way. `compare_json` says that the two sites store JSON
-    differently. `holds_quarantined` false takes
-    changes of keys in quarantine like any other: for what is to free them. `cascades` are the
-    foreign keys whose cascades the source does not log.
+    differently. `holds_quarantined` false takes changes of keys in quarantine like any other: for
+    what is to free them. `cascades` are the foreign keys whose cascades the source does not log.
+    `loads` lets the stages be filled by LOAD DATA LOCAL.
     """
 
     link: Link
@@ -32,6 +32,7 @@ class ApplyRequest:
     run_id: str = ""
     holds_quarantined: bool = True
     cascades: tuple[ForeignKey, ...] = ()
+    loads: bool = False
 
 
 @dataclass(frozen=True)

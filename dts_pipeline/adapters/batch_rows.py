@@ -10,6 +10,7 @@ from pymysql.cursors import Cursor
 from dts_pipeline.adapters.apply_request import ApplyRequest
 from dts_pipeline.adapters.records import Record, tally
 from dts_pipeline.adapters.staging import StagedTable
+from dts_pipeline.adapters.totals import add_totals, batch_totals
 from dts_pipeline.core.links import MarkKind
 
 _BATCH_ROW = (
@@ -32,8 +33,9 @@ def counted(staged: Sequence[StagedTable], records: Sequence[Record]) -> dict[st
 def write_batch_row(
     cursor: Cursor, request: ApplyRequest, tables: Mapping[str, Mapping[str, int]]
 ) -> None:
-    """Writes it in the batch's transaction."""
+    """Writes it, and adds its counts to the lane's, in the batch's transaction."""
     after = request.batch.after
+    add_totals(cursor, after.link, after.lane, batch_totals(request.batch.counts, tables))
     cursor.execute(
         _BATCH_ROW,
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pymysql.cursors import Cursor
 
 from dts_pipeline.adapters.apply_request import ApplyRequest
+from dts_pipeline.adapters.bounces import isolate, too_often
 from dts_pipeline.adapters.quarantine import set_apart, standing
 from dts_pipeline.adapters.staging import StagedTable, fill
 from dts_pipeline.core.counter_columns import counters_of
@@ -17,19 +18,24 @@ from dts_pipeline.errors import TerminalError
 def stage_batch(cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
     """Fills temporary tables with the batch's changes.
 
-    Changes of keys in quarantine are left out, and with `on_poison: quarantine` those that cannot
-    be decoded or stored. Raises PoisonError without it; TerminalError `table_missing`.
+    Changes of keys in quarantine are left out, those of keys that changed sides too often, and with
+    `on_poison: quarantine` those that cannot be decoded or stored. Raises PoisonError without it;
+    TerminalError `table_missing`.
     """
     staged = []
     link, changes = request.link, request.batch.frame
     kept = standing(cursor, link.name) if request.holds_quarantined else {}
+    bouncing = too_often(cursor, request, kept)
     quarantines = link.on_poison == "quarantine" and request.holds_quarantined
     for slot, (name, group) in enumerate(changes.groupby("table", sort=True, observed=True)):
         statements = _statements(request, str(name), slot)
         free, held = set_apart(group, kept)
+        free, isolated = isolate(free, bouncing)
         source = request.source_tables[str(name)]
-        table = StagedTable(statements, source, free.reset_index(drop=True), left_out=held)
+        free = free.reset_index(drop=True)
+        table = StagedTable(statements, source, free, request.loads, left_out=held + isolated)
         fill(cursor, table, request.modes, link.detect, quarantines)
+        cursor.connection.commit()  # a value refused in the next table takes its own stage back
         reached(Point.STAGING)
         staged.append(table)
     return staged

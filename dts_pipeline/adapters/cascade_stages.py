@@ -25,13 +25,17 @@ from dts_pipeline.core.schema import Table
 
 @dataclass
 class CascadeWork:
-    """The staged cascades of a batch; what carrying them out gave."""
+    """The staged cascades of a batch; what carrying them out gave.
+
+    `counts`: rows changed by table, `logged`: those of them that stand in the binlog.
+    """
 
     cascades: Cascades
     statements: Sequence[CascadeStatements]
     left_out: frozenset[tuple[str, bytes]]
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    logged: Counter[str] = field(default_factory=Counter)
 
 
 def stage_cascades(

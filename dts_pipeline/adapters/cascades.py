@@ -148,8 +148,9 @@ class _Follower:
             self._record()
         freed = self._freed(self.statements.freed(), ()) if self.statements.out else []
         name = self.statements.child.table.full_name
-        write_exactly(self.cursor, name, self.statements.delete(), gone)
-        write_exactly(self.cursor, name, self.statements.update(), moved)
+        logged = write_exactly(self.cursor, name, self.statements.delete(), gone)
+        logged += write_exactly(self.cursor, name, self.statements.update(), moved)
+        self.work.logged[name] += logged
         self.work.counts[name] += gone + moved
         return freed
 
@@ -215,6 +216,7 @@ def _drop_turned(cursor: Cursor, child: ChildStatements, staged: StagedTable | N
     dropped = [ordinal for ordinal in ordinals if not snapshot.iloc[ordinal]]
     if dropped:
         cursor.execute(child.take_out(), (dropped,))
+        staged.taken_out += len(dropped)
 
 
 def with_cascades(

@@ -14,6 +14,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from dts_pipeline.adapters.connector_status import ConnectorStatus, failure, status_of
+from dts_pipeline.adapters.tls import TlsFiles, client_context, tls_problem
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
 _SECRET_SETTING = re.compile(r"password|secret|jaas|token|credential", re.IGNORECASE)
@@ -35,18 +36,37 @@ class ConnectApi:
     """A client of one Connect cluster. Use it as a context manager.
 
     Every method raises TransientError `connect_unreachable`, or TerminalError `connect_refused`
-    where Connect understood the request and does not accept it.
+    where Connect understood the request and does not accept it, or what adapters.tls says of its
+    certificate.
     """
 
     def __init__(
-        self, url: str, *, patience: float = 15.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        tls: TlsFiles | None = None,
+        patience: float = 15.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`patience`: seconds for which a rebalance or a broken connection is waited out."""
+        """`patience`: seconds for which a rebalance or a broken connection is waited out.
+
+        `tls` is for https only; without it the system's authorities count. Raises TerminalError
+        `tls_file_unusable`.
+        """
         self._url = url.rstrip("/")
+        # no certificates to load for http: 30 ms a client
+        secure = client_context(tls or TlsFiles(), {"connect": self._url}) if self._tls else False
         self._patience = patience
         self._client = httpx.Client(
-            base_url=self._url, timeout=httpx.Timeout(30.0, connect=5.0), transport=transport
+            base_url=self._url,
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            transport=transport,
+            verify=secure,
         )
+
+    @property
+    def _tls(self) -> bool:
+        return self._url.startswith("https:")
 
     def __enter__(self) -> Self:
         return self
@@ -75,46 +95,8 @@ class ConnectApi:
         }
 
     def running_of(self, topic_prefix: str) -> RegisteredConnector:
-        """The connector that writes under a topic prefix.
-
-        Raises TerminalError `connector_missing`, `connector_failed`, `message_too_large` or
-        `connector_stopped`.
-        """
-        found = [
-            connector
-            for connector in self.connectors().values()
-            if connector.settings.get("topic.prefix") == topic_prefix
-        ]
-        if not found:
-            raise TerminalError(
-                "connector_missing",
-                "no connector writes under the site's topic prefix",
-                where={"connect": self._url, "topic_prefix": topic_prefix},
-                remedy="Register it: `dts connectors --register`.",
-            )
-        connector = found[0]
-        if connector.status.is_failed:
-            raise failure(connector.name, connector.status, self._url)
-        if connector.status.state in ("PAUSED", "STOPPED"):
-            raise TerminalError(
-                "connector_stopped",
-                "somebody has paused or stopped the connector",
-                where={
-                    "connect": self._url,
-                    "connector": connector.name,
-                    "state": connector.status.state,
-                },
-                remedy=f"PUT {self._url}/connectors/{_path(connector.name)}/resume starts it "
-                "again.",
-            )
-        if not connector.status.is_running:
-            raise TransientError(
-                "connector_starting",
-                "the connector does not run yet",
-                where={"connect": self._url, "connector": connector.name},
-                remedy="It is tried again by itself.",
-            )
-        return connector
+        """The connector that writes under a topic prefix; raises what `require_running` does."""
+        return require_running(self.connectors(), topic_prefix, self._url)
 
     def put(self, name: str, settings: Mapping[str, str]) -> None:
         """Registers a connector, or changes one; the same settings again restart no task."""
@@ -194,10 +176,47 @@ class ConnectApi:
         try:
             response = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise _unreachable(where, type(error).__name__) from None
+            raise tls_problem(error, where) or _unreachable(where, type(error).__name__) from None
         if response.status_code < 400:
             return response.json() if response.content else None
         raise _refusal(response, where)
+
+
+def require_running(
+    connectors: Mapping[str, RegisteredConnector], topic_prefix: str, url: str
+) -> RegisteredConnector:
+    """The connector that writes under a topic prefix, which must run.
+
+    Raises TerminalError `connector_missing`, `connector_failed`, `connector_position_lost`,
+    `message_too_large` or `connector_stopped`, TransientError `connector_starting`.
+    """
+    found = [c for c in connectors.values() if c.settings.get("topic.prefix") == topic_prefix]
+    if not found:
+        raise TerminalError(
+            "connector_missing",
+            "no connector writes under the site's topic prefix",
+            where={"connect": url, "topic_prefix": topic_prefix},
+            remedy="Register it: `dts connectors --register`.",
+        )
+    connector = found[0]
+    if connector.status.is_failed:
+        raise failure(connector.name, connector.status, url)
+    place = {"connect": url, "connector": connector.name}
+    if connector.status.state in ("PAUSED", "STOPPED"):
+        raise TerminalError(
+            "connector_stopped",
+            "somebody has paused or stopped the connector",
+            where={**place, "state": connector.status.state},
+            remedy=f"PUT {url}/connectors/{_path(connector.name)}/resume starts it again.",
+        )
+    if not connector.status.is_running:
+        raise TransientError(
+            "connector_starting",
+            "the connector does not run yet",
+            where=place,
+            remedy="It is tried again by itself.",
+        )
+    return connector
 
 
 def _unreachable(where: Mapping[str, object], cause: str) -> TransientError:
@@ -212,15 +231,16 @@ def _unreachable(where: Mapping[str, object], cause: str) -> TransientError:
 def _refusal(response: httpx.Response, where: Mapping[str, object]) -> DtsError:
     status = response.status_code
     place = {**where, "status": status}
-    if status == 404:
+    if status == 404 and _is_connects_own(response):
         return TerminalError(
             "connector_missing",
             "there is no such connector",
             where=place,
             remedy="Register it: `dts connectors --register`.",
         )
-    if status == 409 or status >= 500:
-        # 409: the workers are rebalancing. 500: also a worker that has just lost its broker.
+    if status in (404, 409) or status >= 500:
+        # 404: a worker that is just starting knows no paths yet. 409: the workers are rebalancing.
+        # 500: also a worker that has just lost its broker.
         return _unreachable(place, f"HTTP {status}")
     settings = _refused_settings(response)
     return TerminalError(
@@ -231,6 +251,14 @@ def _refusal(response: httpx.Response, where: Mapping[str, object]) -> DtsError:
         remedy="`dts connectors` shows the settings; Connect's log has its words, which are "
         "withheld here because they can quote secrets.",
     )
+
+
+def _is_connects_own(response: httpx.Response) -> bool:
+    """Whether Connect answered, and not the web server around it."""
+    try:
+        return "error_code" in response.json()
+    except ValueError:
+        return False
 
 
 def _refused_settings(response: httpx.Response) -> list[str]:

@@ -11,7 +11,7 @@ from dts_pipeline.adapters.connect_api import ConnectApi, RegisteredConnector
 from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
-from dts_pipeline.adapters.sites import kafka_properties
+from dts_pipeline.adapters.sites import kafka_properties, open_connect
 from dts_pipeline.adapters.watermarks import write_watermark
 from dts_pipeline.config import Config, secret_value
 from dts_pipeline.core.connector_config import (
@@ -79,7 +79,7 @@ def register_connectors(
         )
     dialects = {site: databases[site].facts.dialect for site in databases}
     kafka = KafkaAdmin(kafka_properties(config, secrets))
-    with ConnectApi(config.connect.url) as connect:
+    with open_connect(config.connect) as connect:
         for site, spec in connector_specs(config, dialects, secrets).items():
             began = time.monotonic()
             Ledger(databases[site]).installation()
@@ -217,6 +217,7 @@ def _capture_site(
     site = config.sites[name]
     account = site.connector or site
     kafka = {k: str(v) for k, v in config.kafka.items()}
+    locked = site.tls.truststore_password if site.tls else None
     return CaptureSite(
         name=name,
         dialect=dialects[name],
@@ -226,6 +227,8 @@ def _capture_site(
         password=account.password if secrets is None else secret_value(account.password, secrets),
         topic_prefix=site.topic_prefix,
         tls=site.tls is not None,
+        truststore=site.tls.truststore if site.tls else None,
+        truststore_password=secret_value(locked, secrets) if locked and secrets else locked,
         kafka=java_client(kafka if secrets is None else kafka_properties(config, secrets)),
         **({"max_message_bytes": config.connect.max_message_bytes} if config.connect else {}),
     )

@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import pymysql
+from pymysql.constants import CR
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from dts_pipeline.adapters.packets import PACKET_TOO_LARGE, measured
+from dts_pipeline.adapters.tls import TlsFiles, client_context, problem, tls_problem
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
@@ -35,8 +38,19 @@ _TRANSIENT = {
     3024: ("query_interrupted", "a statement took longer than it may", _AGAIN),
     4031: ("connection_lost", "the server closed an idle connection", _AGAIN),
 }
+_DISK_FULL = (
+    "disk_full",
+    "the server has no space left for a table or a file of its own",
+    "Make room on the server's disk (data, tmpdir, binlog); nothing was written, and the next run "
+    "goes on.",
+)
 _GRANTS = "Run `dts init --print` for the GRANTs."
 _TERMINAL = {
+    3: _DISK_FULL,  # mysys' own numbers, which have no text of the server's: EE_WRITE
+    20: _DISK_FULL,  # EE_DISK_FULL
+    1021: _DISK_FULL,
+    1026: _DISK_FULL,
+    1114: _DISK_FULL,
     1044: (
         "access_denied",
         "the account may not use a schema",
@@ -64,6 +78,11 @@ _TERMINAL = {
         "a table does not exist",
         "Create it, or run `dts init` for the ledger's tables.",
     ),
+    1153: (
+        PACKET_TOO_LARGE,
+        "a statement is larger than the server's max_allowed_packet",
+        "Raise max_allowed_packet of the server; nothing was written.",
+    ),
     1227: (
         "privilege_missing",
         "the account lacks a global privilege",
@@ -75,6 +94,8 @@ _TERMINAL = {
 }
 
 
+_LOST = (2006, 2013, 2055)
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _NATIVE_FOREIGN_KEYS = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"
 
 
@@ -84,6 +105,7 @@ class ServerFacts:
 
     `gtid_domain` is the domain of its users' writes (MariaDB only). `native_foreign_keys`:
     MySQL 9.6 and later carry out foreign keys as before, without logging what these change.
+    `local_infile`: the server takes LOAD DATA LOCAL.
     """
 
     version: str
@@ -91,18 +113,19 @@ class ServerFacts:
     incarnation: str
     gtid_domain: int | None = None
     native_foreign_keys: bool = False
+    local_infile: bool = False
 
 
 @dataclass(frozen=True)
 class Database:
-    """One site's server. `tls` holds PyMySQL's ssl options; empty means no TLS."""
+    """One site's server; with `tls` nothing is sent to one whose certificate is not accepted."""
 
     site: str
     host: str
     port: int
     user: str
     password: str = field(repr=False)
-    tls: Mapping[str, object] = field(default_factory=dict)
+    tls: TlsFiles | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -119,10 +142,10 @@ class Database:
             "connect_timeout": 10,
             "read_timeout": 300,
             "write_timeout": 300,
-            "local_infile": False,
+            "local_infile": self.may_load,
         }
         if self.tls:
-            arguments |= {"ssl": dict(self.tls)}
+            arguments |= {"ssl": client_context(self.tls, self.place)}
         engine = create_engine(
             url,
             pool_size=2,
@@ -136,11 +159,28 @@ class Database:
         event.listen(engine, "connect", _prepare_session)
         return engine
 
+    @property
+    def place(self) -> dict[str, object]:
+        """Where an error came up."""
+        return {"site": self.site, "address": f"{self.host}:{self.port}"}
+
+    @property
+    def may_load(self) -> bool:
+        """Whether the server may be trusted with LOAD DATA LOCAL: by TLS, or on this machine.
+
+        With LOCAL allowed a server can ask for any file that this process may read.
+        """
+        return bool(self.tls) or self.host in _LOOPBACK
+
+    @property
+    def loads(self) -> bool:
+        """Whether both ends take LOAD DATA LOCAL."""
+        return self.may_load and self.facts.local_infile
+
     @contextlib.contextmanager
     def connect(self, *, where: Mapping[str, object] | None = None) -> Iterator[Connection]:
         """A connection with the pipeline's session settings; driver errors become DtsErrors."""
-        place = {"site": self.site, "address": f"{self.host}:{self.port}", **(where or {})}
-        with translated(place):
+        with translated({**self.place, **(where or {})}):
             with self.engine.connect() as connection:
                 yield connection
 
@@ -148,14 +188,16 @@ class Database:
     def raw(
         self, *, where: Mapping[str, object] | None = None
     ) -> Iterator[pymysql.Connection[Any]]:
-        """The bare PyMySQL connection, autocommit off, for the applying session."""
-        place = {"site": self.site, "address": f"{self.host}:{self.port}", **(where or {})}
-        with translated(place):
+        """The bare PyMySQL connection, autocommit off, for the applying session.
+
+        Its cursors raise TerminalError `packet_too_large`.
+        """
+        with translated({**self.place, **(where or {})}):
             fairy = self.engine.raw_connection()
             driver = fairy.driver_connection
             fairy.detach()  # its settings and temporary tables must never reach another user
             try:
-                yield driver  # type: ignore[misc]
+                yield measured(driver)  # type: ignore[arg-type]
             finally:
                 with contextlib.suppress(Exception):
                     fairy.close()
@@ -171,11 +213,16 @@ class Database:
         with self.connect() as connection:
             version = str(connection.scalar(text("SELECT VERSION()")))
             if "mariadb" in version.lower():
-                identity, domain = connection.execute(
-                    text("SELECT @@server_id, @@GLOBAL.gtid_domain_id")
+                identity, domain, local = connection.execute(
+                    text("SELECT @@server_id, @@GLOBAL.gtid_domain_id, @@GLOBAL.local_infile")
                 ).one()
-                return ServerFacts(version, Dialect.MARIADB, f"server_id:{identity}", int(domain))
-            identity = connection.scalar(text("SELECT @@server_uuid"))
+                name = f"server_id:{identity}"
+                return ServerFacts(
+                    version, Dialect.MARIADB, name, int(domain), local_infile=bool(local)
+                )
+            identity, local = connection.execute(
+                text("SELECT @@server_uuid, @@GLOBAL.local_infile")
+            ).one()
             native = connection.execute(text(_NATIVE_FOREIGN_KEYS)).fetchall()
             return ServerFacts(
                 version,
@@ -183,6 +230,7 @@ class Database:
                 f"server_uuid:{identity}",
                 None,
                 any(row[1] == "ON" for row in native),
+                bool(local),
             )
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Any]:
@@ -223,6 +271,11 @@ def translate(error: Exception, where: Mapping[str, object]) -> DtsError:
     """The DtsError for a driver's error, by number; its text is not carried over."""
     number = error_number(error)
     place = {**where, "errno": number}
+    found = tls_problem(error, where)
+    if found and (number not in _LOST or found.code == "client_certificate_refused"):
+        return found
+    if number == CR.CR_SSL_CONNECTION_ERROR:
+        return problem("tls_unavailable", where)
     if number in _TRANSIENT:
         code, what, remedy = _TRANSIENT[number]
         return TransientError(code, what, where=place, remedy=remedy)

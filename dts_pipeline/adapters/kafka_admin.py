@@ -19,8 +19,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from dts_pipeline.adapters.kafka_errors import invalid_property, translated, unreachable
+from dts_pipeline.adapters.kafka_errors import (
+    invalid_property,
+    patience,
+    translated,
+    unreachable,
+)
+from dts_pipeline.adapters.kafka_tls import Unanswered
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.errors import DtsError
 
 _SECONDS = 8.0
 _ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -44,35 +51,43 @@ class TopicSettings:
 
 
 class KafkaAdmin:
-    """An admin client; every method raises TransientError `kafka_unreachable`, or TerminalError
-    `kafka_access_denied` or `kafka_refused`.
+    """An admin client; every method raises TransientError `kafka_unreachable` (after 8 s, or the
+    property `socket.timeout.ms`), or TerminalError `kafka_access_denied`, `kafka_refused`, or what
+    adapters.tls says of the broker's certificate.
     """
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         """`properties` are librdkafka's, secrets filled in."""
         self._servers = properties.get("bootstrap.servers", "")
+        self._patience = patience(properties, _SECONDS)
+        self._unanswered = Unanswered(properties)
+        own: dict[str, Any] = {
+            "log_level": "0",
+            "socket.connection.setup.timeout.ms": "5000",
+            "error_cb": self._unanswered,
+        }
         try:
-            self._client = AdminClient(
-                {**properties, "log_level": "0", "socket.connection.setup.timeout.ms": "5000"}
-            )
+            self._client = AdminClient({**properties, **own})
         except KafkaException as error:
             raise invalid_property(error) from None
 
     def names(self) -> set[str]:
         """The names of all topics that the account may see."""
         try:
-            return set(self._client.list_topics(timeout=_SECONDS).topics)
+            return set(self._client.list_topics(timeout=self._patience).topics)
         except KafkaException as error:
-            raise translated(error.args[0], self._servers) from None
+            raise self._error(error) from None
 
     def topics(self, names: Collection[str]) -> dict[str, TopicSettings]:
         """Those of the named topics that exist."""
         wanted = sorted(set(names) & self.names())
         if not wanted:
             return {}
-        described = self._client.describe_topics(TopicCollection(wanted), request_timeout=_SECONDS)
+        described = self._client.describe_topics(
+            TopicCollection(wanted), request_timeout=self._patience
+        )
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
-        configs = self._client.describe_configs(resources, request_timeout=_SECONDS)
+        configs = self._client.describe_configs(resources, request_timeout=self._patience)
         found = {}
         for resource in resources:
             topic = self._answer(described[resource.name])
@@ -110,7 +125,7 @@ class KafkaAdmin:
     ) -> dict[TopicPartition, int]:
         asked = {KafkaTopicPartition(tp.topic, tp.partition): spec for tp in partitions}
         answers = self._client.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._patience
         )
         return {
             TopicPartition(tp.topic, tp.partition): int(self._answer(future).offset)
@@ -132,13 +147,15 @@ class KafkaAdmin:
             return []
         topics = [NewTopic(name, num_partitions=1, config=dict(config)) for name in missing]
         made = []
-        for name, future in self._client.create_topics(topics, request_timeout=_SECONDS).items():
+        for name, future in self._client.create_topics(
+            topics, request_timeout=self._patience
+        ).items():
             try:
                 future.result()
                 made.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise translated(error.args[0], self._servers) from None
+                    raise self._error(error) from None
         return made
 
     def raise_message_limit(self, names: Collection[str], limit: int) -> list[str]:
@@ -151,15 +168,20 @@ class KafkaAdmin:
             ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry]) for name in low
         ]
         if changes:
-            done = self._client.incremental_alter_configs(changes, request_timeout=_SECONDS)
+            done = self._client.incremental_alter_configs(changes, request_timeout=self._patience)
             for future in done.values():
                 self._answer(future)
         return low
 
     def _answer(self, future: Future[Any]) -> Any:
         try:
-            return future.result(timeout=_SECONDS + 2)
+            return future.result(timeout=self._patience + 2)
         except KafkaException as error:
-            raise translated(error.args[0], self._servers) from None
+            raise self._error(error) from None
         except TimeoutError:
-            raise unreachable(self._servers, "_TIMED_OUT") from None
+            missing = unreachable(self._servers, "_TIMED_OUT")
+            raise self._unanswered.explained(missing) from None
+
+    def _error(self, error: KafkaException) -> DtsError:
+        self._client.poll(0)  # what the callback has not been told yet
+        return self._unanswered.explained(translated(error.args[0], self._servers))

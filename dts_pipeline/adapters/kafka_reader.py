@@ -7,15 +7,23 @@ removed messages), so reading ends at the end of a partition or at a bound, neve
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 
-from dts_pipeline.adapters.kafka_errors import invalid_property, translated, unreachable
+from dts_pipeline.adapters.kafka_errors import (
+    invalid_property,
+    patience,
+    translated,
+    unreachable,
+)
+from dts_pipeline.adapters.kafka_tls import Unanswered
 from dts_pipeline.core.envelope import Message
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import TerminalError
@@ -30,9 +38,17 @@ _FIXED = {
     "enable.partition.eof": "true",
     "fetch.wait.max.ms": "50",
     "queued.max.messages.kbytes": "65536",
+    # A full queue keeps the next fetch back so long; by default a second, in which a run empties it
+    # and waits.
+    "fetch.queue.backoff.ms": "10",
     "log_level": "0",
 }
 _CHUNK = 10_000
+# Messages taken over at a time: few enough to be still in the processor's cache when they are
+# parsed, which halves the time of both.
+_TOGETHER = 500
+_STRETCH = 64
+_SILENT_SECONDS = 30.0
 _MAX_UNWANTED_BYTES = 4 * 2**20
 
 
@@ -40,7 +56,8 @@ _MAX_UNWANTED_BYTES = 4 * 2**20
 class Buffer:
     """What was read of one topic-partition so far; `position` is the next offset.
 
-    `events` counts the messages that are not tombstones.
+    `events` counts the messages that are not tombstones, `bytes` is what they take up in memory:
+    both of all that was read, also of what has been taken out of `messages` since.
     """
 
     position: int
@@ -48,6 +65,19 @@ class Buffer:
     events: int = 0
     bytes: int = 0
     at_end: bool = False
+
+    def put(self, messages: Sequence[KafkaMessage], runs: Sequence[str]) -> None:
+        """Adds messages, in the order of their offsets, with the runs that sent them."""
+        offsets = [int(message.offset() or 0) for message in messages]
+        values = [message.value() for message in messages]
+        self.messages += [
+            Message(offset, message.timestamp()[1], message.key(), value, run)
+            for offset, message, value, run in zip(offsets, messages, values, runs, strict=True)
+        ]
+        self.position = offsets[-1] + 1
+        self.events += len(values) - values.count(None)
+        # The rest of an event's row in the frame takes up something, too.
+        self.bytes += sum(map(len, filter(None, values))) + 200 * len(values)
 
 
 class KafkaReader:
@@ -63,11 +93,20 @@ class KafkaReader:
         """`properties` are librdkafka's, secrets filled in; those that the pipeline fixes win."""
         self._properties = dict(properties)
         self._servers = self._properties.get("bootstrap.servers", "")
+        self._patience = patience(properties, _SILENT_SECONDS)
+        self._unanswered = Unanswered(properties)
         self._consumer: Consumer | None = None
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._wanted: frozenset[TopicPartition] = frozenset()
         self._passed_over: dict[TopicPartition, int] = {}  # bytes that came unwanted
+        self._places: dict[tuple[str | None, int | None], Buffer] = {}  # of the wanted ones
+        self._runs = _RunIds()
+        self._stopped = False
         self.buffers: dict[TopicPartition, Buffer] = {}
+
+    def stop(self) -> None:
+        """Ends reading in whichever thread it goes on: its next poll raises CancelledError."""
+        self._stopped = True
 
     def close(self) -> None:
         """Leaves the broker."""
@@ -87,7 +126,7 @@ class KafkaReader:
 
     def read_only(self, wanted: Collection[TopicPartition]) -> None:
         """Reads the wanted topic-partitions only; what is buffered of the others stays."""
-        self._wanted = frozenset(wanted)
+        self._want(frozenset(wanted))
         beyond = not self._wanted <= self._assigned - self._passed_over.keys()
         if beyond or sum(self._passed_over.values()) > _MAX_UNWANTED_BYTES:
             self._fetch(self._wanted)
@@ -95,7 +134,8 @@ class KafkaReader:
     def _fetch(self, wanted: frozenset[TopicPartition]) -> None:
         """Fetches these from where their buffers end, by a new consumer."""
         self.close()
-        self._assigned, self._wanted, self._passed_over = wanted, wanted, {}
+        self._assigned, self._passed_over = wanted, {}
+        self._want(wanted)
         for tp in wanted:
             self.buffers[tp].at_end = False
         self._client().assign(
@@ -105,15 +145,54 @@ class KafkaReader:
             ]
         )
 
-    def poll(self, at_most: int, seconds: float) -> int:
+    def _want(self, wanted: frozenset[TopicPartition]) -> None:
+        self._wanted = wanted
+        self._places = {(tp.topic, tp.partition): self.buffers[tp] for tp in wanted}
+
+    def poll(
+        self, at_most: int, seconds: float, came_some: Callable[[], None] = lambda: None
+    ) -> int:
         """Reads up to `at_most` messages into the buffers, waiting up to `seconds`; how many came.
 
-        Raises TerminalError `offsets_lost`, TransientError `kafka_unreachable`.
+        `came_some` is called whenever some hundreds have come: it may take messages out of the
+        buffers. Raises TerminalError `offsets_lost`, TransientError `kafka_unreachable`.
         """
-        count = 0
-        for message in self._client().consume(min(at_most, _CHUNK), seconds):
-            count += self._take(message)
-        return count
+        came, left = 0, min(at_most, _CHUNK)
+        while left > 0:
+            if self._stopped:
+                raise CancelledError
+            together = min(left, _TOGETHER)
+            messages = self._client().consume(together, 0 if came else seconds)
+            came += self._put(messages)
+            left -= len(messages)
+            came_some()
+            if len(messages) < together:
+                break
+        return came
+
+    def _put(self, messages: Sequence[KafkaMessage]) -> int:
+        """Puts what came into the buffers; how many messages these now hold more."""
+        errors = [message.error() for message in messages]
+        last: dict[TopicPartition, KafkaError | None] = {}
+        if any(error is not None for error in errors):
+            for error, message in zip(errors, messages, strict=True):
+                last[_place(message)] = error
+                if error is not None:
+                    self._on_error(error, _place(message))
+            messages = [message for message in messages if message.error() is None]
+        came = 0
+        for place, some in _by_place(messages):
+            buffer = self._places.get(place)
+            if buffer is None:
+                self._pass_over(_place(some[0]), sum(len(m.value() or b"") + 1 for m in some))
+                continue
+            buffer.at_end = False
+            buffer.put(some, self._runs.of(some))
+            came += len(some)
+        for tp, error in last.items():
+            if error is not None:  # the end came behind the messages, and is not told again
+                self._on_error(error, tp)
+        return came
 
     def read_to_end(
         self,
@@ -121,13 +200,17 @@ class KafkaReader:
         until: Mapping[TopicPartition, int],
         at_most: int,
         max_bytes: int = 2**40,
+        came_some: Callable[[], None] = lambda: None,
     ) -> dict[TopicPartition, Buffer]:
-        """Reads from `start` up to `until` (a bound on offsets), within both limits."""
+        """Reads from `start` up to `until` (a bound on offsets), within both limits.
+
+        `came_some`: see `poll`.
+        """
         self.assign(start)
         left = at_most
         idle_since = time.monotonic()
         while left > 0 and self.bytes <= max_bytes and not self._reached(until):
-            came = self.poll(left, 0.05)
+            came = self.poll(left, 0.05, came_some)
             left -= came
             idle_since = self.check_idle(idle_since, came)
         return self.buffers
@@ -138,36 +221,21 @@ class KafkaReader:
             for tp, buffer in self.buffers.items()
         )
 
-    def check_idle(self, since: float, came: int, limit: float = 30.0) -> float:
-        """The moment since which nothing came; raises TransientError past `limit` seconds."""
+    def check_idle(self, since: float, came: int) -> float:
+        """The moment since which nothing came; raises TransientError `kafka_unreachable` when that
+        is 30 s ago, or the property `socket.timeout.ms`.
+        """
         now = time.monotonic()
         if came:
             return now
-        if now - since > limit:
-            raise unreachable(self._servers, f"nothing came for {limit:.0f} s")
+        if now - since > self._patience:
+            missing = unreachable(self._servers, f"nothing came for {self._patience:.0f} s")
+            raise self._unanswered.explained(missing)
         return since
 
-    def _take(self, message: KafkaMessage) -> int:
-        tp = TopicPartition(str(message.topic()), int(message.partition() or 0))
-        error = message.error()
-        if error is not None:
-            self._on_error(error, tp)
-            return 0
-        buffer = self.buffers[tp]
-        offset = int(message.offset() or 0)
-        value = message.value()
-        if tp not in self._wanted:
-            self._passed_over[tp] = self._passed_over.get(tp, 0) + len(value or b"") + 1
-            buffer.at_end = False
-            return 0
-        buffer.messages.append(
-            Message(offset, message.timestamp()[1], message.key(), value, _run_id(message))
-        )
-        buffer.position = offset + 1
-        buffer.at_end = False
-        buffer.events += value is not None
-        buffer.bytes += len(value or b"") + 200  # the rest of an event's row in the frame
-        return 1
+    def _pass_over(self, tp: TopicPartition, size: int) -> None:
+        self._passed_over[tp] = self._passed_over.get(tp, 0) + size
+        self.buffers[tp].at_end = False
 
     def _on_error(self, error: KafkaError, tp: TopicPartition) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
@@ -184,19 +252,69 @@ class KafkaReader:
                 },
                 remedy="Compare both sites, then give the link a new start (docs/operations.md).",
             )
-        raise translated(error, self._servers)
+        raise self._unanswered.explained(translated(error, self._servers))
 
     def _client(self) -> Consumer:
         if self._consumer is None:
             try:
-                self._consumer = Consumer({**self._properties, **_FIXED})
+                own = {**_FIXED, "error_cb": self._unanswered}
+                self._consumer = Consumer({**self._properties, **own})
             except KafkaException as error:
                 raise invalid_property(error) from None
         return self._consumer
 
 
-def _run_id(message: KafkaMessage) -> str:
-    for name, value in cast("Iterable[tuple[str, bytes | None]]", message.headers() or ()):
-        if name == RUN_ID_HEADER and value:
-            return value.decode("ascii", "replace")
-    return ""
+def _by_place(
+    messages: Sequence[KafkaMessage],
+) -> Collection[tuple[tuple[str | None, int | None], Sequence[KafkaMessage]]]:
+    """The messages of each topic-partition, in the order in which they came."""
+    topics = [message.topic() for message in messages]
+    places = list(zip(topics, [message.partition() for message in messages], strict=True))
+    if len(set(places)) == 1:  # most often: a fetch's messages come one partition after the other
+        return [(places[0], messages)]
+    found: dict[tuple[str | None, int | None], list[KafkaMessage]] = defaultdict(list)
+    for place, message in zip(places, messages, strict=True):
+        found[place].append(message)
+    return found.items()
+
+
+def _place(message: KafkaMessage) -> TopicPartition:
+    return TopicPartition(str(message.topic()), int(message.partition() or 0))
+
+
+class _RunIds:
+    """The runs of the connector that sent messages of a topic-partition.
+
+    To read a message's headers takes as long as all the rest of it, so only those at the ends of
+    a stretch are read, and more where these differ: a run's messages lie together. They do not
+    where two workers run one connector at once, and then all rows come twice. A row that counts
+    for the wrong one of them makes its transaction wait, or stops the link with `late_event`.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[bytes, str] = {}
+
+    def of(self, messages: Sequence[KafkaMessage]) -> list[str]:
+        """The run id of each message, '' where no header names one."""
+        runs: list[str] = []
+        for start in range(0, len(messages), _STRETCH):
+            runs += self._between(messages[start : start + _STRETCH])
+        return runs
+
+    def _between(self, messages: Sequence[KafkaMessage]) -> list[str]:
+        first, last = self._of_one(messages[0]), self._of_one(messages[-1])
+        if first == last:
+            return [first] * len(messages)
+        if len(messages) == 2:
+            return [first, last]
+        half = len(messages) // 2
+        return self._between(messages[:half]) + self._between(messages[half:])
+
+    def _of_one(self, message: KafkaMessage) -> str:
+        headers: Any = message.headers()
+        for name, value in reversed(headers or ()):  # it stands last as Debezium sends them
+            if name == RUN_ID_HEADER and value:
+                if value not in self._texts:
+                    self._texts[value] = value.decode("ascii", "replace")
+                return self._texts[value]
+        return ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, Update, func, insert, select, text, update
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 
 from dts_pipeline.adapters import ledger_tables as t
@@ -67,6 +67,36 @@ class Ledger:
             ).first()
         return _checkpoint(row) if row else None
 
+    def lanes(self, link: str) -> dict[str, Checkpoint]:
+        """All checkpoints of a link, by lane."""
+        with self.database.connect(where={"link": link}) as connection:
+            rows = connection.execute(select(t.checkpoint).where(t.checkpoint.c.link == link))
+            return {row.lane: _checkpoint(row) for row in rows}
+
+    def split(self, old: Checkpoint, rest: Checkpoint, new: Sequence[Checkpoint]) -> bool:
+        """Begins lanes where `old` stands, which keeps `rest`; False if it has moved meanwhile."""
+        values = [
+            {
+                "link": lane.link,
+                "lane": lane.lane,
+                "generation": self._last_generation(lane.link, lane.lane) + 1,
+                "paused": False,
+                "session_id": 0,
+                "updated_at": _NOW,
+                **columns(lane),
+            }
+            for lane in new
+        ]
+        with self.database.connect(where={"link": old.link}) as connection:
+            moved = connection.execute(_standing(old).values(updated_at=_NOW, **columns(rest)))
+            if moved.rowcount != 1:
+                connection.rollback()
+                return False
+            for row in values:
+                connection.execute(insert(t.checkpoint).values(row))
+            connection.commit()
+        return True
+
     def begin(self, checkpoint: Checkpoint) -> Checkpoint:
         """Writes a lane's first checkpoint, unless another run did so before; gives what stands.
 
@@ -101,17 +131,7 @@ class Ledger:
     def add_partitions(self, old: Checkpoint, new: Checkpoint) -> Checkpoint:
         """Adds new tables' topic-partitions to a checkpoint, by compare-and-set."""
         with self.database.connect(where={"link": old.link}) as connection:
-            connection.execute(
-                update(t.checkpoint)
-                .where(
-                    t.checkpoint.c.link == old.link,
-                    t.checkpoint.c.lane == old.lane,
-                    t.checkpoint.c.generation == old.generation,
-                    t.checkpoint.c.batch == old.batch,
-                    t.checkpoint.c.offsets == old.offsets_json(),
-                )
-                .values(updated_at=_NOW, **columns(new))
-            )
+            connection.execute(_standing(old).values(updated_at=_NOW, **columns(new)))
             connection.commit()
         standing = self.read(old.link, old.lane)
         assert standing is not None
@@ -174,6 +194,18 @@ class Ledger:
             where={"site": self.database.site, "schema": t.SCHEMA},
             remedy="Run `dts init`, or have an administrator run what `dts init --print` shows.",
         )
+
+
+def _standing(old: Checkpoint) -> Update:
+    """An UPDATE of a checkpoint that still is as it was read."""
+    c = t.checkpoint.c
+    return update(t.checkpoint).where(
+        c.link == old.link,
+        c.lane == old.lane,
+        c.generation == old.generation,
+        c.batch == old.batch,
+        c.offsets == old.offsets_json(),
+    )
 
 
 def _exists(connection: Connection) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BINARY,
+    DECIMAL,
     BigInteger,
     Boolean,
     Column,
@@ -76,6 +77,32 @@ batch = Table(
     **_OPTIONS,
 )
 
+# What a lane has done in all; a batch adds its counts in its own transaction, a run what it took.
+total = Table(
+    "total",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("lane", String(64), primary_key=True),
+    Column("name", String(120), primary_key=True),
+    Column("value", DECIMAL(30, 6), nullable=False),
+    **_OPTIONS,
+)
+
+# Where a lane stood after its last run, and how its last failed run ended.
+progress = Table(
+    "progress",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("lane", String(64), primary_key=True),
+    Column("lag_seconds", DECIMAL(20, 3)),
+    Column("behind", BigInteger),
+    Column("succeeded_at", DATETIME(fsp=6)),
+    Column("failed_at", DATETIME(fsp=6)),
+    Column("run", String(64), nullable=False),  # of the last one that ended, either way
+    Column("error", LONGTEXT),  # code, message, where, remedy; JSON
+    **_OPTIONS,
+)
+
 conflict = Table(
     "conflict",
     metadata,
@@ -113,6 +140,58 @@ quarantine = Table(
     Column("code", String(64), nullable=False),
     Column("event", LONGTEXT, nullable=False),
     Column("quarantined_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+# What the loop audit compares (`core/loop_audit.py`): what each marked transaction of a pair wrote
+# here, and what of the other link's came back in a batch. Rows go once both were compared.
+written = Table(
+    "written",
+    metadata,
+    Column("mark", String(80), primary_key=True),
+    Column("link", String(64), nullable=False),
+    Column("lane", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("stamp", String(100)),  # how its events name it; NULL where nobody could note it
+    Column("tables", LONGTEXT, nullable=False),  # rows that the server logged, by table; JSON
+    Column("written_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+returned = Table(
+    "returned",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("stamp", String(100), primary_key=True),
+    Column("tables", LONGTEXT, nullable=False),
+    Column("audited", Boolean, nullable=False, default=False),
+    Column("returned_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+loop_finding = Table(
+    "loop_finding",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("stamp", String(100), primary_key=True),
+    Column("table_name", String(140), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("rows_written", BigInteger, nullable=False),
+    Column("rows_returned", BigInteger, nullable=False),
+    Column("found_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+# Keys whose row a user of the source keeps putting back (`core/pingpong.py`), while they do.
+bounce = Table(
+    "bounce",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("table_name", String(140), primary_key=True),
+    Column("key_hash", BINARY(32), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
     **_OPTIONS,
 )
 

@@ -17,11 +17,12 @@ _BATCH = (
     "generation, batch, CAST(JSON_EXTRACT(from_offsets, :path) AS UNSIGNED) AS first_offset, "
     "CAST(JSON_EXTRACT(until_offsets, :path) AS UNSIGNED) AS until_offset, mark, "
     "JSON_UNQUOTE(JSON_EXTRACT(counts, '$.run')) AS run, committed_at "
-    "FROM dts.batch WHERE link = :link AND lane = :lane"
+    "FROM dts.batch WHERE link = :link"
 )
 _COVERING = (
-    f"SELECT * FROM (SELECT {_BATCH}) AS b WHERE until_offset > first_offset "
-    "AND until_offset > :low AND first_offset <= :high ORDER BY generation, batch"
+    f"SELECT * FROM (SELECT {_BATCH} AND (:lane IS NULL OR lane = :lane)) AS b "
+    "WHERE until_offset > first_offset AND until_offset > :low AND first_offset <= :high "
+    "ORDER BY generation, batch"
 )
 _MARKED = f"SELECT {_BATCH} AND mark IN :marks ORDER BY generation, batch"
 _RECORDS = (
@@ -31,19 +32,19 @@ _RECORDS = (
 
 
 def covering_batches(
-    database: Database, link: str, lane: str, place: TopicPartition, low: int, high: int
+    database: Database, link: str, lane: str | None, place: TopicPartition, low: int, high: int
 ) -> pd.DataFrame:
-    """The batches of a lane with an offset from `low` to `high`; columns BATCH_COLUMNS."""
+    """The batches of a lane (None: any) with an offset from `low` to `high`; BATCH_COLUMNS."""
     asked = {"link": link, "lane": lane, "path": _path(place), "low": low, "high": high}
     return _frame(database.query(_COVERING, asked))
 
 
-def marked_batches(database: Database, link: str, lane: str, marks: Sequence[str]) -> pd.DataFrame:
+def marked_batches(database: Database, link: str, marks: Sequence[str]) -> pd.DataFrame:
     """The batches that were written under these GTIDs; columns BATCH_COLUMNS, offsets empty."""
     if not marks:
         return _frame([])
     statement = text(_MARKED).bindparams(bindparam("marks", expanding=True))
-    asked = {"link": link, "lane": lane, "path": "$.none", "marks": list(marks)}
+    asked = {"link": link, "path": "$.none", "marks": list(marks)}
     with database.connect(where={"link": link}) as connection:
         return _frame(connection.execute(statement, asked).fetchall())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,16 +21,19 @@ from tenacity import (
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
 from dts_pipeline.adapters.batch_rows import counted, write_batch_row
 from dts_pipeline.adapters.batch_stages import stage_batch
+from dts_pipeline.adapters.bounces import count_bounces
 from dts_pipeline.adapters.cascade_stages import CascadeWork, stage_cascades
 from dts_pipeline.adapters.cascades import carry_out, with_cascades
 from dts_pipeline.adapters.dangling import dangling
 from dts_pipeline.adapters.database import Database, translated
+from dts_pipeline.adapters.lane_lock import end_session, lock_lane
 from dts_pipeline.adapters.ledger import Ledger, columns
+from dts_pipeline.adapters.loop_ledger import note_returned, note_stamp, note_written
 from dts_pipeline.adapters.quarantine import standing, write_quarantine
 from dts_pipeline.adapters.records import write_records
 from dts_pipeline.adapters.staging import StagedTable
 from dts_pipeline.adapters.unique_conflicts import write_deciding_unique
-from dts_pipeline.adapters.verdicts import classify, superseded
+from dts_pipeline.adapters.verdicts import meet, superseded
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import MarkKind
 from dts_pipeline.core.marks import Mark
@@ -93,15 +96,9 @@ class BatchWriter:
             raise
 
     def _end_last_session(self, request: ApplyRequest) -> None:
-        """Ends the failed attempt's session: half-dead, it may own the GTID and the lock.
-
-        Only while it holds the lane's lock: after a restart its number is somebody else's.
-        """
-        name = lane_lock(request.link.name, request.batch.before.lane)
-        with contextlib.suppress(Exception):
-            holder = self._database.query("SELECT IS_USED_LOCK(:name) AS holder", {"name": name})
-            if holder[0].holder == self._last_session:
-                self._database.query(f"KILL {self._last_session}")
+        """Ends the failed attempt's session: half-dead, it may own the GTID and the lock."""
+        before = request.batch.before
+        end_session(self._database, request.link.name, before.lane, self._last_session)
 
     def _attempt(self, request: ApplyRequest) -> ApplyResult:
         where = {"link": request.link.name, "batch": request.batch.number}
@@ -110,7 +107,7 @@ class BatchWriter:
             cursor = connection.cursor()
             connection.select_db(LEDGER_SCHEMA)  # multi-table DELETE resolves its alias by it
             cursor.execute(_SESSION)
-            self._lock_lane(cursor, request)
+            lock_lane(cursor, request.link.name, request.batch.before.lane)
             request = self._with_next_number(cursor, request)
             staged = self.stage(cursor, request)
             work = stage_cascades(cursor, request, staged)
@@ -120,20 +117,10 @@ class BatchWriter:
             connection.commit()
             reached(Point.STAGED)
             with _marked(cursor, request.mark):
-                return self._transaction(connection, cursor, request, staged, work)
-
-    def _lock_lane(self, cursor: Cursor, request: ApplyRequest) -> None:
-        """One applying session a lane; the server frees the lock when the session dies."""
-        name = lane_lock(request.link.name, request.batch.before.lane)
-        cursor.execute("SELECT GET_LOCK(%s, 5), IS_USED_LOCK(%s)", (name, name))
-        got, holder = cursor.fetchone() or (0, None)
-        if not got:
-            raise TerminalError(
-                "lane_busy",
-                "another run is applying a batch of this lane",
-                where={"link": request.link.name, "session": holder},
-                remedy="Let that run end; this one wrote nothing.",
-            )
+                result = self._transaction(connection, cursor, request, staged, work)
+            if result.outcome == "applied" and request.link.pair:
+                note_stamp(cursor, request.mark)
+            return result
 
     @staticmethod
     def _with_next_number(cursor: Cursor, request: ApplyRequest) -> ApplyRequest:
@@ -201,16 +188,19 @@ class BatchWriter:
                 carry_out(cursor, request, staged, work)
                 records += work.records
             for table in staged:
-                records += classify(cursor, request, table)
+                records += meet(cursor, request, table)
             records += write_deciding_unique(cursor, request.link, staged)
             records += dangling(cursor, request, staged, records)
             left_out = [change for table in staged for change in table.left_out]
             records += write_quarantine(cursor, request.link, left_out, kept)
+            count_bounces(cursor, request, left_out)
             write_records(
                 cursor, request.link.name, request.batch.before.lane, request.batch.number, records
             )
             tables = with_cascades(counted(staged, records), work.counts if work else {})
             write_batch_row(cursor, request, tables)
+            if request.link.pair:
+                _note_loop(cursor, request, staged, work)
             reached(Point.WRITTEN)
             connection.commit()
         except BaseException:
@@ -273,6 +263,17 @@ class BatchWriter:
         )
 
 
+def _note_loop(
+    cursor: Cursor, request: ApplyRequest, staged: Sequence[StagedTable], work: CascadeWork | None
+) -> None:
+    """What the loop audit compares: rows written here, and the other link's that came back."""
+    logged = Counter({table.table.full_name: table.logged for table in staged})
+    logged += work.logged if work else Counter()
+    before = request.batch.before
+    note_written(cursor, request.mark, before.lane, before.generation, logged)
+    note_returned(cursor, request.link.name, request.batch.returned)
+
+
 def _has_tried_enough(state: RetryCallState) -> bool:
     return state.attempt_number >= (_OUTRUN_ATTEMPTS if _was_outrun(state) else _ATTEMPTS)
 
@@ -295,11 +296,6 @@ def _place(checkpoint: Checkpoint) -> tuple[int, int, str, int]:
         checkpoint.offsets_json(),
         checkpoint.mark_sequence,
     )
-
-
-def lane_lock(link: str, lane: str) -> str:
-    """The name of a lane's lock at the target; a hash, because MySQL takes 64 characters."""
-    return "dts:" + hashlib.sha256(f"{link}/{lane}".encode()).hexdigest()[:40]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +15,15 @@ from pymysql.cursors import Cursor
 from dts_pipeline.adapters.database import Database, error_number
 from dts_pipeline.adapters.enum_errors import set_errors, standing_in
 from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.loop_ledger import note_stamp, note_written
 from dts_pipeline.adapters.staging import DATA_ERRORS, StagedTable
 from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.conflicts import Meeting
-from dts_pipeline.core.links import Link
+from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import Mark, mark_uuid
 from dts_pipeline.core.reconcile_statements import ReconcileStatements
-from dts_pipeline.core.schema import Column
+from dts_pipeline.core.schema import Column, Dialect
 from dts_pipeline.core.statements import LEDGER_SCHEMA
 from dts_pipeline.errors import TerminalError, TransientError
 
@@ -29,6 +31,9 @@ _SESSION = (
     "SET SESSION innodb_lock_wait_timeout = 20, lock_wait_timeout = 20, net_read_timeout = 60, "
     "net_write_timeout = 60, wait_timeout = 300, group_concat_max_len = 1048576"
 )
+# A hold is short. Should its client be gone or frozen, the server ends it, and the batches that
+# wait for the rows or the GTID go on.
+_HOLDING = "SET SESSION wait_timeout = 60"
 _LOCK = (
     "SELECT generation, mark_sequence, paused FROM `dts`.`checkpoint` "
     "WHERE link = %s AND lane = %s FOR UPDATE"
@@ -44,14 +49,20 @@ Rows = dict[int, tuple[Any, ...]]
 
 @dataclass
 class ReconcileSite:
-    """A session at the target of `link`; what it writes is marked as that link's."""
+    """A session at the target of `link`; what it writes is marked as that link's.
+
+    `beside` are lanes by partition that are held as well: a key can be any one's.
+    """
 
     database: Database
     link: Link
     connection: pymysql.Connection[Any]
     cursor: Cursor
+    beside: tuple[str, ...] = ()
     batch: int = 0
-    _drawn: int | None = field(default=None)
+    _generation: int = 0
+    _held: Mark | None = field(default=None)
+    _logged: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     @contextlib.contextmanager
@@ -61,7 +72,8 @@ class ReconcileSite:
             connection.select_db(LEDGER_SCHEMA)
             cursor = connection.cursor()
             cursor.execute(_SESSION)
-            yield cls(database, link, connection, cursor)
+            first, *others = link.each_lane()
+            yield cls(database, first, connection, cursor, tuple(own.lane for own in others))
 
     # -- before the hold ------------------------------------------------------------------------
 
@@ -148,6 +160,7 @@ class ReconcileSite:
         Unless `commit` came first. Raises TerminalError `link_paused`, `link_never_ran`, or a
         TransientError where the lock is not to be had.
         """
+        self.cursor.execute(_HOLDING)
         marked = self._lock(installation)
         try:
             yield
@@ -156,6 +169,9 @@ class ReconcileSite:
                 self.connection.rollback()
                 for statement in marked.after_transaction():
                     self.cursor.execute(statement)
+                self.cursor.execute(_SESSION)
+            if self._logged and self.link.pair:
+                note_stamp(self.cursor, marked)
 
     def _lock(self, installation: str) -> Mark:
         ledger = Ledger(self.database)
@@ -172,8 +188,11 @@ class ReconcileSite:
             if is_paused:
                 self._let_go(mark)
                 raise paused(self.link)
+            self._lock_beside(mark)
             if (generation, drawn) == (standing.generation, standing.mark_sequence):
-                self.batch, self._drawn = standing.batch, mark.number
+                self.batch, self._generation = standing.batch, standing.generation
+                self._held = mark
+                self._logged.clear()
                 return mark
             self._let_go(mark)  # a batch was faster and took the number
         raise TransientError(
@@ -182,6 +201,15 @@ class ReconcileSite:
             where={"link": self.link.name},
             remedy="It is tried again by itself.",
         )
+
+    def _lock_beside(self, mark: Mark) -> None:
+        """The other lanes' rows, always in one order and behind the first's."""
+        for lane in self.beside:
+            self.cursor.execute(_LOCK, (self.link.name, lane))
+            row = self.cursor.fetchone()
+            if row is None or row[2]:
+                self._let_go(mark)
+                raise paused(self.link) if row else never_ran(self.link)
 
     def _let_go(self, mark: Mark) -> None:
         self.connection.rollback()
@@ -218,12 +246,22 @@ class ReconcileSite:
         self.cursor.execute(base.classify(detect=True))
         self.cursor.execute(base.verdicts())
         changed = {int(row[0]) for row in self.cursor.fetchall() if row[1] != Meeting.SAME.value}
-        write_rows(self.cursor, [StagedTable(base, base.table, _NO_CHANGES)])
+        self.write_staged([StagedTable(base, base.table, _NO_CHANGES)])
         return changed
+
+    def write_staged(self, staged: Sequence[StagedTable]) -> None:
+        """Writes what is staged and classified; `commit` notes it for the loop audit."""
+        write_rows(self.cursor, staged)
+        self._logged += Counter({table.table.full_name: table.logged for table in staged})
 
     def commit(self) -> None:
         """Commits what was written and closed, with the mark's number drawn."""
-        self.cursor.execute(_DRAW, (self._drawn, self.link.name, self.link.lane))
+        assert self._held is not None
+        self.cursor.execute(_DRAW, (self._held.number, self.link.name, self.link.lane))
+        # Its statements have no number in their comment: on MySQL only a stamp can name them.
+        named = self.database.facts.dialect is Dialect.MARIADB or self.link.mark is MarkKind.ORIGIN
+        if self.link.pair and named:
+            note_written(self.cursor, self._held, self.link.lane, self._generation, self._logged)
         self.connection.commit()
 
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dts_pipeline.adapters.connect_api import ConnectApi
 from dts_pipeline.adapters.database import Database
-from dts_pipeline.config import Config, secret_value
+from dts_pipeline.adapters.tls import TlsFiles
+from dts_pipeline.config import Config, ConnectConfig, TlsConfig, secret_value
 
 
 def open_databases(config: Config, secrets: Mapping[str, str]) -> dict[str, Database]:
-    """A Database for each site, not connected yet; `tls` verifies certificate and name."""
+    """A Database for each site, not connected yet."""
     found = {}
     for name, site in config.sites.items():
-        tls: dict[str, object] = {}
-        if site.tls:
-            tls = {"ca": site.tls.ca, "check_hostname": True, "verify_mode": "required"}
-            tls |= {k: v for k in ("cert", "key") if (v := getattr(site.tls, k))}
         password = secret_value(site.password, secrets)
+        tls = tls_files(site.tls)
         found[name] = Database(name, site.host, site.port, site.user, password, tls)
     return found
+
+
+def open_connect(connect: ConnectConfig, *, patience: float = 15.0) -> ConnectApi:
+    """A client of Kafka Connect; `patience` as `ConnectApi` takes it."""
+    return ConnectApi(connect.url, tls=tls_files(connect.tls), patience=patience)
+
+
+def tls_files(tls: TlsConfig | None) -> TlsFiles | None:
+    """The files that dts.yaml names; None where TLS is not asked for."""
+    return TlsFiles(tls.ca, tls.cert, tls.key) if tls else None
 
 
 def kafka_properties(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:

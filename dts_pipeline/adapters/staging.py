@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
+from dts_pipeline.adapters.bulk_load import load
 from dts_pipeline.adapters.enum_errors import set_errors
+from dts_pipeline.adapters.packets import PACKET_TOO_LARGE, too_large
 from dts_pipeline.adapters.quarantine import LeftOut, left_out
 from dts_pipeline.core.decode import DecodedRows, ValueDecodeError, ValueModes, decode_rows
 from dts_pipeline.core.delta import digits_of
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.undecodable import find_undecodable
-from dts_pipeline.errors import PoisonError
+from dts_pipeline.errors import PoisonError, TerminalError
 
 # A value that the column does not take: NULL, out of range, truncated, wrong text, too long,
 # invalid JSON or geometry (server manuals, "Error reference").
@@ -31,14 +34,21 @@ class StagedTable:
     """A table's changes on their way, in the order of their ordinals 0, 1, 2 …
 
     `source` is the table as it is at the source, which gives values their meaning. `left_out`
-    holds the changes that go into quarantine instead.
+    holds the changes that go into quarantine instead. `loads`: LOAD DATA LOCAL may be tried.
+    `logged` is how many row events the writes of the table leave in the binlog, `taken_out` how
+    many changes a cascade took out of the stage, because the row came and went within the batch.
+    `due`: the deletes, updates and inserts of a table all of whose changes are clean.
     """
 
     statements: TableStatements
     source: Table
     changes: pd.DataFrame
+    loads: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    logged: int = 0
+    taken_out: int = 0
+    due: tuple[int, int, int] | None = None
 
     @property
     def table(self) -> Table:
@@ -81,11 +91,8 @@ def _fill(
     for statement in staged.statements.create():
         cursor.execute(statement)
     rows = _rows(staged, modes)
-    parts = [(staged.statements.fill_stage(), rows.stage)]
-    if detect:
-        parts.append((staged.statements.fill_before(), rows.before))
-    for statement, part in parts:
-        refused = _insert(cursor, staged, statement, part)
+    for part in (rows.stage, rows.before) if detect else (rows.stage,):
+        refused = _put(cursor, staged, part)
         if refused and not look_on:
             raise refused[min(refused)]
         if refused:
@@ -96,13 +103,23 @@ def _fill(
 
 
 @dataclass(frozen=True)
+class _Part:
+    """What goes into one stage, by column."""
+
+    table: str
+    insert: str
+    names: list[str]
+    columns: list[list[Any]]
+
+
+@dataclass(frozen=True)
 class _Rows:
     """The parameters of both stages; `errors` maps a stage's column to the ordinals that hold
     ENUM's error value, which no parameter can say.
     """
 
-    stage: list[tuple[Any, ...]]
-    before: list[tuple[Any, ...]]
+    stage: _Part
+    before: _Part
     errors: dict[str, list[int]]
 
 
@@ -121,21 +138,16 @@ def _rows(staged: StagedTable, modes: ValueModes) -> _Rows:
         for c in statements.key_columns
     ]
     names = [c.name for c in statements.columns]
-    stage_rows = list(
-        zip(
-            range(len(changes)),
-            gone.astype(int).tolist(),
-            has_before.astype(int).tolist(),
-            *keys,
-            *(after[name] for name in names),
-            *_sums(staged),
-            strict=True,
-        )
+    ordinals = list(range(len(changes)))
+    flags = [gone.astype(int).tolist(), has_before.astype(int).tolist()]
+    wanted = [ordinals, *flags, *keys, *(after[name] for name in names), *_sums(staged)]
+    there = has_before.tolist()
+    expected = [list(compress(c, there)) for c in (ordinals, *(before[name] for name in names))]
+    return _Rows(
+        _Part(statements.stage, statements.fill_stage(), statements.stage_names, wanted),
+        _Part(statements.before, statements.fill_before(), statements.before_names, expected),
+        _enum_errors(staged, decoded, gone.tolist()),
     )
-    expected = zip(range(len(changes)), *(before[name] for name in names), strict=True)
-    before_rows = [row for row, present in zip(expected, has_before, strict=True) if present]
-    errors = _enum_errors(staged, decoded, gone.tolist())
-    return _Rows(stage_rows, before_rows, errors)
 
 
 def _enum_errors(
@@ -185,12 +197,24 @@ def _decode(staged: StagedTable, rows: Sequence[bytes | None], modes: ValueModes
         raise error.at(change["topic"], int(change["partition"]), int(change["offset"])) from None
 
 
+def _put(cursor: Cursor, staged: StagedTable, part: _Part) -> dict[int, PoisonError]:
+    """Fills an empty stage; what the server refuses, by ordinal. Then nothing is in it.
+
+    What LOAD DATA does not take without a word is inserted: only an INSERT tells errors apart.
+    """
+    if not part.columns[0]:
+        return {}
+    if staged.loads:
+        if load(cursor, part.table, part.names, part.columns):
+            return {}
+        cursor.execute(f"DELETE FROM {part.table}")
+    return _insert(cursor, staged, part.insert, list(zip(*part.columns, strict=True)))
+
+
 def _insert(
     cursor: Cursor, staged: StagedTable, statement: str, rows: Sequence[tuple[Any, ...]]
 ) -> dict[int, PoisonError]:
     """Inserts the rows; what the server refuses of them, by ordinal. Then nothing is inserted."""
-    if not rows:
-        return {}
     try:
         cursor.executemany(statement, rows)
     except (pymysql.DataError, pymysql.OperationalError, pymysql.IntegrityError) as error:
@@ -198,6 +222,12 @@ def _insert(
             raise
         cursor.connection.rollback()
         return _find_poison(cursor, staged, statement, rows)
+    except TerminalError as error:
+        ordinals = [row[0] for row in too_large(cursor, statement, rows)]
+        if error.code != PACKET_TOO_LARGE or not ordinals:
+            raise
+        cursor.connection.rollback()
+        return {ordinal: _too_large(staged, ordinal, error) for ordinal in ordinals}
     return {}
 
 
@@ -228,22 +258,26 @@ def _try(cursor: Cursor, statement: str, rows: Sequence[tuple[Any, ...]]) -> str
     return None
 
 
+def _too_large(staged: StagedTable, row: int, error: TerminalError) -> PoisonError:
+    place = {**_place(staged, row), **error.where}
+    return PoisonError(error.code, error.message, where=place, remedy=error.remedy)
+
+
 def _poison(staged: StagedTable, row: int, column: str, code: str) -> PoisonError:
-    change = staged.changes.iloc[row]
     name = staged.statements.columns[int(column)].name if column.isdigit() else column
     return PoisonError(
         code,
         "a value does not fit the target's column",
-        where={
-            "topic": change["topic"],
-            "partition": change["partition"],
-            "offset": change["offset"],
-            "table": staged.table.full_name,
-            "column": name or "?",
-        },
+        where={**_place(staged, row), "column": name or "?"},
         remedy="Make the target's column as wide as the source's, or mend the row at the source; "
         "nothing of the batch was written.",
     )
+
+
+def _place(staged: StagedTable, row: int) -> dict[str, object]:
+    change = staged.changes.iloc[row]
+    place = {name: change[name] for name in ("topic", "partition", "offset")}
+    return {**place, "table": staged.table.full_name}
 
 
 def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool) -> None:
@@ -274,7 +308,7 @@ def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, de
     for statement in staged.statements.create():
         cursor.execute(statement)
     rows = _rows(staged, modes)
-    _insert(cursor, staged, staged.statements.fill_stage(), rows.stage)
+    _put(cursor, staged, rows.stage)
     if detect:
-        _insert(cursor, staged, staged.statements.fill_before(), rows.before)
+        _put(cursor, staged, rows.before)
     _set_enum_errors(cursor, staged, rows, detect)

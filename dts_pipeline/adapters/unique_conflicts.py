@@ -22,7 +22,7 @@ from dts_pipeline.core.conflicts import Kind, Winner, source_wins
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.row_values import to_json
 from dts_pipeline.core.unique_statements import UniqueStatements
-from dts_pipeline.errors import TerminalError
+from dts_pipeline.errors import TerminalError, TransientError
 
 _COLUMNS = ["ord", "newer", "key", "row"]
 
@@ -153,13 +153,21 @@ class _Decisions:
     ) -> None:
         gone = clashes.drop_duplicates("key")
         deleted = sum(self.cursor.execute(statements.take_away(i)) for i in statements.indexes())
-        if deleted != len(gone):
+        if deleted > len(gone):
+            raise TransientError(
+                "unique_value_taken",
+                "a user took a unique value of this batch between look and write",
+                where={"table": staged.table.full_name},
+                remedy="The batch is repeated by itself.",
+            )
+        if deleted < len(gone):
             raise TerminalError(
                 "count_mismatch",
                 f"a statement wrote {deleted} row(s) where {len(gone)} were due",
                 where={"table": staged.table.full_name, "statement": "DELETE"},
                 remedy="Look for triggers at the target; nothing was written.",
             )
+        staged.logged += deleted
         name = staged.table.full_name
         self.won[name] += _incoming(staged, clashes.drop_duplicates("ord"), Winner.SOURCE)
         self.won[name] += [

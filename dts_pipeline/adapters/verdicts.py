@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,34 @@ from dts_pipeline.core.conflicts import Kind, Meeting, Winner, kind_of, source_w
 from dts_pipeline.errors import TerminalError
 
 
+def meet(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list[Record]:
+    """As `classify`, with one look at all changes first: most often each finds its row as expected.
+
+    Then `staged` has what is due, its statements do without verdicts, and there is no record.
+    """
+    look = staged.statements.look(request.link.detect)
+    if look is None:
+        return classify(cursor, request, staged)
+    cursor.execute(look)
+    met, unexpected, *due = (int(number) for number in cursor.fetchone() or (0, 1))
+    if unexpected:
+        return classify(cursor, request, staged)
+    _refuse_lost(met, staged)
+    deletes, updates, inserts = due
+    staged.due = (deletes, updates, inserts)
+    staged.statements = replace(staged.statements, clean=True)
+    if request.link.detect:
+        staged.counts |= {"same": 0, "conflicts": 0}
+    return []
+
+
 def classify(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list[Record]:
     """Locks the target's rows and settles what is written; the records of rules R1 and R3.
 
-    Raises TerminalError `conflict` under the policy `fail`.
+    Raises TerminalError `conflict` under the policy `fail`, `count_mismatch` if a stage does not
+    hold just the changes: a change that is not met would be lost.
     """
-    cursor.execute(staged.statements.classify(request.link.detect))
+    _refuse_lost(cursor.execute(staged.statements.classify(request.link.detect)), staged)
     if not request.link.detect:
         return []
     cursor.execute(staged.statements.verdicts())
@@ -40,6 +63,18 @@ def classify(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list
         records += _decide(cursor, request, staged, conflicts)
     quiet = verdicts["meeting"].isin([Meeting.CLEAN.value, Meeting.COUNTED.value])
     return records + _went_back(cursor, staged, verdicts[quiet])
+
+
+def _refuse_lost(met: int, staged: StagedTable) -> None:
+    """A change that is not met would be lost."""
+    due = len(staged.changes) - staged.taken_out
+    if met != due:
+        raise TerminalError(
+            "count_mismatch",
+            f"{met} staged row(s) were found where {due} change(s) were due",
+            where={"table": staged.table.full_name, "statement": "stage"},
+            remedy="Nothing was written. Please report this with the tables' definitions.",
+        )
 
 
 def superseded(request: ApplyRequest) -> list[Record]:

@@ -13,15 +13,11 @@ from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.core.connector_config import WATERMARK_TABLE
-from dts_pipeline.core.envelope import (
-    Message,
-    TransactionMessage,
-    parse_events,
-    parse_transaction_messages,
-)
+from dts_pipeline.core.envelope import Message, parse_events
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline.core.transactions import Segment, segments_of
+from dts_pipeline.core.segments import Segment, segments_of
+from dts_pipeline.core.transaction_messages import TransactionMessage, parse_transaction_messages
 from dts_pipeline.core.watermarks import Watermark, parse_watermark, place_of, window
 
 _WRITE = text(

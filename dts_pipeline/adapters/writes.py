@@ -12,6 +12,8 @@ from dts_pipeline.adapters.database import error_number
 from dts_pipeline.adapters.staging import StagedTable
 from dts_pipeline.errors import TerminalError, TransientError
 
+# The server's own words after an UPDATE; a row that stays as it is, is found but not logged.
+_CHANGED = re.compile(rb"Changed: ([0-9]+)")
 _DUPLICATE_KEY = re.compile(r"for key '([^']*)'$")
 
 
@@ -28,6 +30,10 @@ def write_rows(
     """
     expected = []
     for table in staged:
+        table.logged = 0
+        if table.due is not None:
+            expected.append(list(table.due))
+            continue
         merge = table.statements.merge()
         if merge is not None:
             cursor.execute(merge)
@@ -53,20 +59,21 @@ def _run(
     make_room: Callable[[StagedTable], bool] | None = None,
 ) -> None:
     try:
-        write_exactly(cursor, table.table.full_name, statement, expected)
+        table.logged += write_exactly(cursor, table.table.full_name, statement, expected)
     except TransientError as error:
         if error.code != "duplicate_key" or make_room is None or not make_room(table):
             raise
         _run(cursor, table, statement, expected)
 
 
-def write_exactly(cursor: Cursor, table: str, statement: str, expected: int) -> None:
+def write_exactly(cursor: Cursor, table: str, statement: str, expected: int) -> int:
     """Runs a statement that writes so many rows of a table (`schema.table`); nothing for 0.
 
-    Raises TransientError `duplicate_key`, TerminalError `count_mismatch`.
+    Gives how many of them the server logged. Raises TransientError `duplicate_key`, TerminalError
+    `count_mismatch`.
     """
     if not expected:
-        return
+        return 0
     try:
         written = cursor.execute(statement)
     except pymysql.IntegrityError as error:
@@ -86,3 +93,6 @@ def write_exactly(cursor: Cursor, table: str, statement: str, expected: int) -> 
             where={"table": table, "statement": statement.split(" ", 1)[0]},
             remedy="Look for triggers or a GTID that was used before; nothing was written.",
         )
+    message = cursor._result.message  # type: ignore[attr-defined]
+    told = _CHANGED.search(bytes(message or b""))
+    return int(told[1]) if told else written

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from dts_pipeline.adapters.conflict_list import Filter, Listed, listed, one
-from dts_pipeline.adapters.connect_api import ConnectApi
+from dts_pipeline.adapters.sites import open_connect
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output
@@ -112,5 +112,5 @@ def _modes(session: Session, link: Link) -> ValueModes:
     connect = session.config.connect
     if connect is None:
         return ValueModes()
-    with ConnectApi(connect.url) as api:
+    with open_connect(connect) as api:
         return ValueModes.of(api.running_of(link.source_prefix).settings)

@@ -34,13 +34,7 @@ class Output:
         """A table for people; whole numbers stand to the right."""
         if self.as_json:
             return
-        table = Table(title=title or None, title_justify="left", title_style="bold")
-        for index, column in enumerate(columns):
-            numbers = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(column, justify="right" if numbers and rows else "left")
-        for row in rows:
-            # Text: a server's words must not be read as markup.
-            table.add_row(*(Text(_cell(value)) for value in row))
+        table = table_of(title, columns, rows)
         console = Console()
         if not console.is_terminal:
             console.width = 10_000  # nothing is folded in a pipe: lines can be searched
@@ -52,6 +46,18 @@ class Output:
             self.document({"error": error.to_dict()})
         else:
             click.echo(error_block(error), err=True)
+
+
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """What `Output.table` prints."""
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        numbers = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numbers and rows else "left")
+    for row in rows:
+        # Text: a server's words must not be read as markup.
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
 
 
 def error_block(error: DtsError) -> str:

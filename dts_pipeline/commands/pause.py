@@ -9,24 +9,32 @@ from dts_pipeline.commands.session import Session
 from dts_pipeline.errors import TerminalError
 
 
-def set_paused(session: Session, output: Output, name: str, *, paused: bool) -> int:
-    """Writes the lane's `paused` in the target's ledger; a batch under way still ends.
+def set_paused(
+    session: Session, output: Output, name: str, lane: str | None, *, paused: bool
+) -> int:
+    """Writes `paused` of the link's lanes in the target's ledger; a batch under way still ends.
 
-    Raises TerminalError `unknown_link`, `ledger_missing` or `link_never_ran`.
+    Raises TerminalError `unknown_link`, `unknown_lane`, `ledger_missing` or `link_never_ran`.
     """
     link = session.link(name)
     ledger = Ledger(session.databases[link.target])
     ledger.installation()
-    before = ledger.read(link.name, link.lane)
-    if before is None:
+    rows = ledger.lanes(name)
+    lanes = session.lanes(name, lane)
+    if not any(own.lane in rows for own in lanes):
         raise TerminalError(
             "link_never_ran",
             "the link has no checkpoint yet, so there is nothing to pause or resume",
             where={"link": name, "site": link.target},
             remedy=f"Run `dts sync {name}` once, or turn its schedule off in Dagster's UI.",
         )
-    ledger.set_paused(link.name, link.lane, paused)
-    output.document({"link": name, "paused": paused, "changed": before.paused != paused})
+    changed = False
+    for own in lanes:
+        if own.lane in rows:
+            changed = changed or rows[own.lane].paused != paused
+            ledger.set_paused(name, own.lane, paused)
+    title = lanes[0].title if lane else name
+    output.document({"link": title, "paused": paused, "changed": changed})
     word = "paused" if paused else "running again"
-    output.line(f"{name} is {word}" + ("" if before.paused != paused else " already"))
+    output.line(f"{title} is {word}" + ("" if changed else " already"))
     return exits.DONE

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def link_runtime(session: Session, name: str) -> Iterator[LinkRuntime]:
-    """What the stages of a link work with; closed at the end. Raises `unknown_link`."""
+def link_runtime(session: Session, name: str, lane: str | None = None) -> Iterator[LinkRuntime]:
+    """What the stages of a link, or of one of its lanes, work with; closed at the end.
+
+    Raises `unknown_link`.
+    """
+    from dts_pipeline.adapters.sites import tls_files
     from dts_pipeline.stages import LinkRuntime
 
     link = session.link(name)
@@ -27,9 +31,10 @@ def link_runtime(session: Session, name: str) -> Iterator[LinkRuntime]:
         session.databases[link.target],
         session.kafka,
         connect.url if connect else None,
+        tls_files(connect.tls) if connect else None,
     )
     try:
-        yield runtime
+        yield runtime.lane(lane) if lane else runtime
     finally:
         runtime.close()
 

@@ -55,3 +55,21 @@ class Session:
                 remedy=f"dts.yaml has: {', '.join(sorted(self.links))}.",
             )
         return self.links[name]
+
+    def lanes(self, name: str, lane: str | None = None) -> tuple[Link, ...]:
+        """All lanes of a link, or the named one; raises TerminalError `unknown_lane`."""
+        every = self.link(name).each_lane()
+        if lane is None:
+            return every
+        found = tuple(own for own in every if own.lanes and own.lane == lane)
+        if not found:
+            raise self.no_lane(name, f"there is no lane {lane}")
+        return found
+
+    def no_lane(self, name: str, what: str) -> TerminalError:
+        """The error that names the lanes of a link."""
+        lanes = self.link(name).each_lane()
+        names = ", ".join(own.lane for own in lanes if own.lanes) or "only one, without a name"
+        return TerminalError(
+            "unknown_lane", what, where={"link": name}, remedy=f"The link's lanes: {names}."
+        )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output
 from dts_pipeline.commands.session import Session
-from dts_pipeline.errors import TransientError
+from dts_pipeline.core.links import Link
+from dts_pipeline.errors import DtsError, TransientError
 
 if TYPE_CHECKING:
     from dts_pipeline.core.batches import RunSummary
@@ -22,24 +23,48 @@ PAUSE_SECONDS = 1.0
 _COUNTS = ("events", "marked", "changes", "inserted", "updated", "deleted", "same", "conflicts")
 
 
-def sync(session: Session, output: Output, name: str, *, until_caught_up: bool) -> int:
-    """Runs the link; FOUND if it is paused. Raises the DtsError that ended a run."""
+def sync(
+    session: Session, output: Output, name: str, *, lane: str | None, until_caught_up: bool
+) -> int:
+    """Runs the link, each of its lanes in turn; FOUND if one is paused.
+
+    Raises the DtsError that ended a run; of several lanes the first one's, once all have run.
+    """
+    found: list[dict[str, Any]] = []
+    failed: list[DtsError] = []
+    lanes = session.lanes(name, lane)
+    for own in lanes:
+        try:
+            found.append(_sync(session, own, until_caught_up))
+        except DtsError as error:
+            failed.append(error)
+    if lanes[0].lanes:
+        output.document({"link": name, "lanes": found})
+    elif found:
+        output.document(found[0])
+    for data in found:
+        _show(output, data)
+    if failed:
+        raise failed[0]
+    return exits.FOUND if any(data["paused"] for data in found) else exits.DONE
+
+
+def _sync(session: Session, link: Link, until_caught_up: bool) -> dict[str, Any]:
+    """One lane's runs, as a document."""
     from dts_pipeline.commands.progress import shown
     from dts_pipeline.defs.run import run_link_in_process
 
-    session.link(name)
     began = time.monotonic()
-    with shown(name) as stages:
+    with shown(link.title) as stages:
 
         def run() -> RunSummary:
-            return run_link_in_process(session.config, name, session.environ, stages=stages)
+            return run_link_in_process(
+                session.config, link.name, session.environ, lane=link.lane, stages=stages
+            )
 
-        runs = repeat(run, name) if until_caught_up else [run()]
-    last = runs[-1]
-    data = {**_data(runs), "wall_seconds": round(time.monotonic() - began, 3)}
-    output.document(data)
-    _show(output, data)
-    return exits.FOUND if last.checkpoint.paused else exits.DONE
+        runs = repeat(run, link.title) if until_caught_up else [run()]
+    lane = {"lane": link.lane} if link.lanes else {}
+    return {**_data(runs), **lane, "wall_seconds": round(time.monotonic() - began, 3)}
 
 
 def repeat(
@@ -70,10 +95,14 @@ def _stalled(link: str, last: RunSummary) -> TransientError:
     return TransientError(
         "not_caught_up",
         f"nothing could be applied for {STALLED_SECONDS:.0f} s, with events left",
-        where={"link": link, "behind": last.behind, "waiting": last.waiting or "nothing"},
+        where={"link": link, "behind": last.behind, "waiting": _waiting(last) or "nothing"},
         remedy="A source transaction whose END has not come is waited for: see that the source's "
         "connector runs, then sync again.",
     )
+
+
+def _waiting(last: RunSummary) -> str | None:
+    return last.waiting.transaction if last.waiting else None
 
 
 def _data(runs: list[RunSummary]) -> dict[str, Any]:
@@ -97,7 +126,7 @@ def _data(runs: list[RunSummary]) -> dict[str, Any]:
         "caught_up": last.caught_up,
         "behind": last.behind,
         "lag_seconds": round(last.lag_seconds, 1),
-        "waiting": last.waiting,
+        "waiting": _waiting(last),
         "counts": dict(counts),
         "open_conflicts": last.counts.get("open_conflicts", 0),
         "tables": {table: dict(by_kind) for table, by_kind in sorted(tables.items())},
@@ -115,7 +144,8 @@ def _show(output: Output, data: dict[str, Any]) -> None:
         ("seconds", " ".join(f"{k} {s:.2f}" for k, s in data["seconds"].items())),
         ("in all", f"{data['wall_seconds']:.1f} s"),
     ]
-    output.table(data["link"], ["", ""], facts)
+    title = "/".join([data["link"], *([data["lane"]] if "lane" in data else [])])
+    output.table(title, ["", ""], facts)
     kinds = ("inserted", "updated", "deleted", "same", "conflicts")
     rows = [(t, *(c.get(kind, 0) for kind in kinds)) for t, c in data["tables"].items()]
     if rows:
@@ -123,4 +153,4 @@ def _show(output: Output, data: dict[str, Any]) -> None:
     if data["counts"].get("already_applied"):
         output.line("Another run had applied a batch of this one, which wrote nothing for it.")
     if data["paused"]:
-        output.line(f"{data['link']} is paused: `dts resume {data['link']}` lets it go on.")
+        output.line(f"{title} is paused: `dts resume {data['link']}` lets it go on.")

@@ -12,6 +12,9 @@ from dts_pipeline.core.cascades import Cascades
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.core.schema import ForeignKey, Table
+from dts_pipeline.core.waiting import Waiting
+
+TRANSACTIONAL, EVENTUAL = "transactional", "eventual"
 
 
 @dataclass(frozen=True, order=True)
@@ -54,6 +57,14 @@ class Checkpoint:
     applied_gtids: str = ""
     paused: bool = False
 
+    def consistency(self, transaction_topic: str) -> str:
+        """`transactional` where batches hold whole source transactions, else `eventual`.
+
+        Only a one-way link whose source sends no transaction metadata is `eventual`.
+        """
+        named = any(tp.topic == transaction_topic for tp in self.partitions)
+        return TRANSACTIONAL if named else EVENTUAL
+
     def offsets_json(self) -> str:
         """The next offsets as canonical JSON; what the fence compares."""
         return json.dumps(
@@ -92,8 +103,9 @@ class Batch:
     from stage to stage; its columns are documented with the stage that makes it. `superseded`
     holds the user changes that a marked event of the same key overtook (rule R2), `counted` what is
     to be added up (`core/delta.py`) until `compact` puts it with the rest. `cascades` is what the
-    source's server did to other rows without logging it; None for nothing. `seconds` is wall time
-    per stage.
+    source's server did to other rows without logging it; None for nothing. `returned` counts the
+    marked row events by transaction and table, `bounced` names the keys whose row a user put back
+    after a marked write (`core/pingpong.py`). `seconds` is wall time per stage.
     """
 
     link: str
@@ -106,9 +118,11 @@ class Batch:
     superseded: pd.DataFrame | None = None
     counted: pd.DataFrame | None = None
     cascades: Cascades | None = None
+    returned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    bounced: pd.DataFrame | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    waiting: str | None = None
+    waiting: Waiting | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -121,7 +135,7 @@ class Applied:
     """What became of a batch. `outcome`: applied, already_applied, empty or paused.
 
     `counts` over the batch; `tables` per `schema.table`. `last_ts_ms` is the source's commit time
-    of the newest event in it, 0 for none. `waiting` names a transaction that is not complete yet.
+    of the newest event in it, 0 for none. `waiting`: the transaction that is not complete yet.
     """
 
     link: str
@@ -133,7 +147,7 @@ class Applied:
     tables: Mapping[str, Mapping[str, int]]
     seconds: Mapping[str, float]
     last_ts_ms: int = 0
-    waiting: str | None = None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +155,10 @@ class RunSummary:
     """What a run did and where its lane stands now, for the checkpoint asset and the terminal.
 
     `behind` counts the offsets that Kafka holds past the checkpoint. `lag_seconds`: everything
-    that was committed at the source longer ago is applied (`stages.lag`).
+    that was committed at the source longer ago is applied (`stages.lag`); `worst_lag_seconds` is
+    that of the lane of the link which is the furthest behind. `consistency`: see
+    `Checkpoint.consistency`. `loop` counts the loop audit's findings of the last day, by kind.
+    `ranges` is what its batches applied, put together; `open_records` counts by `table/kind`.
     """
 
     link: str
@@ -153,4 +170,9 @@ class RunSummary:
     behind: int
     lag_seconds: float
     caught_up: bool
-    waiting: str | None = None
+    waiting: Waiting | None = None
+    consistency: str = TRANSACTIONAL
+    worst_lag_seconds: float = 0.0
+    loop: Mapping[str, int] = field(default_factory=dict)
+    ranges: OffsetRanges = field(default_factory=lambda: OffsetRanges(()))
+    open_records: Mapping[str, int] = field(default_factory=dict)

@@ -16,6 +16,7 @@ Order within a key is the source's own, `ordinal`; never that of a hash or of ar
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 CHANGE_COLUMNS = ["table", "key", "before", "after", "snapshot", "topic", "partition", "offset"]
@@ -28,8 +29,10 @@ def drop_marked(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     (int64), topic, partition, offset; in `ordinal` order. Gives `(counting, superseded)`: the
     events that count, same columns; and one row per overtaken key with CHANGE_COLUMNS.
     """
-    keys = events.groupby(["table", "key"], sort=False, observed=True).ngroup().to_numpy()
     marked = events["marked"].to_numpy(dtype=np.bool_)
+    if not marked.any():
+        return events, _merge(events.iloc[:0])[CHANGE_COLUMNS]
+    keys = _key_numbers(events)
     ordinal = events["ordinal"].to_numpy()
     last_mark = np.full(keys.max(initial=-1) + 1, -1, dtype=np.int64)
     np.maximum.at(last_mark, keys[marked], ordinal[marked])
@@ -54,14 +57,29 @@ def compact(events: pd.DataFrame) -> pd.DataFrame:
 
 def _merge(events: pd.DataFrame) -> pd.DataFrame:
     """Before of each key's first event, after of its last."""
-    first = events.drop_duplicates(["table", "key"], keep="first").set_index(["table", "key"])
-    last = events.drop_duplicates(["table", "key"], keep="last").reset_index(drop=True)
-    first = first.reindex(pd.MultiIndex.from_frame(last[["table", "key"]]))
-    return last.assign(
-        last_before=last["before"],
-        before=first["before"].to_numpy(dtype=object),
-        snapshot=(first["op"] == "r").to_numpy(dtype=np.bool_),
+    keys = _key_numbers(events)
+    places = np.arange(len(keys))
+    first, last = (np.full(keys.max(initial=-1) + 1, at) for at in (len(keys), -1))
+    np.minimum.at(first, keys, places)
+    np.maximum.at(last, keys, places)
+    last = np.sort(last)
+    first = first[keys[last]]
+    merged = events.iloc[last].reset_index(drop=True)
+    return merged.assign(
+        last_before=merged["before"],
+        before=events["before"].to_numpy(dtype=object)[first],
+        snapshot=events["op"].to_numpy(dtype=object)[first] == "r",
     )[[*CHANGE_COLUMNS, "last_before"]]
+
+
+def _key_numbers(events: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """A number from 0 on for each table and key, one per event."""
+    keys, distinct = pd.factorize(events["key"])
+    tables, names = pd.factorize(events["table"])
+    if len(names) < 2:
+        return keys
+    both, _ = pd.factorize(keys + len(distinct) * tables)
+    return both
 
 
 def _changed(merged: pd.DataFrame) -> pd.Series:

@@ -67,7 +67,8 @@ class CaptureSite:
     """A site as its connector sees it.
 
     `password` is whatever shall stand in the settings: the secret, or its `${NAME}`.
-    `kafka` are properties of Kafka's Java client for the connector's own schema history.
+    `truststore` is a PKCS12 or JKS file on Connect's workers; without it Java's own authorities
+    count. `kafka` are properties of Kafka's Java client for the connector's own schema history.
     `max_message_bytes` bounds a row's message, at the producer and in topics that Connect makes.
     """
 
@@ -79,6 +80,8 @@ class CaptureSite:
     password: str = field(repr=False)
     topic_prefix: str = ""
     tls: bool = False
+    truststore: str | None = None
+    truststore_password: str | None = field(default=None, repr=False)
     kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_message_bytes: int = MAX_MESSAGE_BYTES
 
@@ -104,6 +107,7 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         "database.password": site.password,
         "database.server.id": str(replica_id(name, site)),
         "database.ssl.mode": _SSL_MODES[site.dialect, site.tls],
+        **_truststore(site),
         "table.include.list": ",".join(include_list([p for link in links for p in link.tables])),
         "include.query": str(any(link.mark is MarkKind.COMMENT for link in links)).lower(),
         HISTORY_TOPIC: f"{site.topic_prefix}.schema-history",
@@ -112,6 +116,11 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         **_message_limits(site.max_message_bytes),
     }
     return ConnectorSpec(name, settings)
+
+
+def _truststore(site: CaptureSite) -> dict[str, str]:
+    given = {"": site.truststore, ".password": site.truststore_password}
+    return {f"database.ssl.truststore{name}": value for name, value in given.items() if value}
 
 
 def _message_limits(limit: int) -> dict[str, str]:

@@ -50,9 +50,9 @@ def unsigned_of_signed(number: int) -> int:
     return number + 2**64 if number < 0 else number
 
 
-def year_of_number(year: int) -> int:
-    """Year 0000 arrives as 1900, which is no YEAR itself."""
-    return 0 if year == 1900 else year
+def year_of_number(year: int) -> int | str:
+    """Year 0000 arrives as 1900, which is no YEAR itself. As text, where `0` would mean 2000."""
+    return "0000" if year == 1900 else year
 
 
 def bits_of_boolean(bit: bool) -> bytes:

@@ -33,6 +33,10 @@ class CounterStatements:
         sums = [f"d{i} DECIMAL(65, {c.scale}) NULL" for i, c in enumerate(columns)]
         return [*sums, "crossed TINYINT NOT NULL"]
 
+    def stage_names(self) -> list[str]:
+        """The names of `stage_columns`."""
+        return [*(f"d{i}" for i in range(len(self.counters.columns))), "crossed"]
+
     def meeting(self, found: str, whole: str) -> str:
         """`Meeting` of a change; `whole` is the expression for one that is carried as a row."""
         return (

@@ -10,6 +10,8 @@ Where that is in doubt the link stops: a change taken for a copy would be lost.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dts_pipeline.core.batches import PartitionCheckpoint, SourcePosition
-from dts_pipeline.core.gtids import GtidSet
+from dts_pipeline.core.gtids import GtidSet, numbered
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import TerminalError
 
@@ -71,12 +73,13 @@ def _drop_in_partition(
     ranks = _ranks(group, known)
     best = np.maximum.accumulate(np.concatenate([ranks[:1], np.where(streamed, ranks[1:], -1)]))
     back = streamed & (ranks[1:] <= best[:-1])
-    if back.any():
-        _refuse_doubtful(group, streamed, back, known, applied)
     # What the checkpoint has not reached and nobody has seen is no copy: the broker refused it
     # (a row too large for its topic) while it took what came behind it.
     own = pd.Series(np.where(streamed, ranks[1:], -np.arange(1, len(ranks))))
     seen = (ranks[1:] <= ranks[0]) | own.duplicated().to_numpy()
+    if back.any():
+        held_up = _held_up(group["gtid"], ranks[1:], back & ~seen, streamed & ~back)
+        _refuse_doubtful(group, streamed, back, held_up, known, applied)
     copies: npt.NDArray[np.bool_] = back & seen
     kept = group[~copies]
     return kept.assign(**_order_columns(kept, streamed[~copies]))
@@ -97,10 +100,42 @@ def _ranks(group: pd.DataFrame, known: PartitionCheckpoint | None) -> npt.NDArra
     return ranks
 
 
+def _held_up(
+    gtids: pd.Series[Any],
+    ranks: npt.NDArray[np.int64],
+    unseen: npt.NDArray[np.bool_],
+    ahead: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Which of the events that nobody has seen belong where they stand, in this very history.
+
+    Their transaction's number lies between those of the same server (or domain) before and behind
+    them. That of another server, or of binlogs begun anew, would not.
+    """
+    fits = np.zeros(len(gtids), dtype=np.bool_)
+    if not unseen.any():
+        return fits
+    order = np.flatnonzero(ahead)[np.argsort(ranks[ahead], kind="stable")]
+    known: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for rank, gtid in zip(ranks[order].tolist(), gtids.iloc[order], strict=True):
+        if place := numbered(gtid):
+            known[place[0]][0].append(rank)
+            known[place[0]][1].append(place[1])
+    for index in np.flatnonzero(unseen):
+        place = numbered(gtids.iloc[index])
+        if place is None or place[0] not in known:
+            continue
+        at_ranks, numbers = known[place[0]]
+        at = bisect_left(at_ranks, ranks[index])
+        beside = [*numbers[max(0, at - 1) : at], place[1], *numbers[at : at + 1]]
+        fits[index] = at < len(numbers) and beside == sorted(beside)
+    return fits
+
+
 def _refuse_doubtful(
     group: pd.DataFrame,
     streamed: npt.NDArray[np.bool_],
     copies: npt.NDArray[np.bool_],
+    held_up: npt.NDArray[np.bool_],
     known: PartitionCheckpoint | None,
     applied: GtidSet,
 ) -> None:
@@ -110,7 +145,7 @@ def _refuse_doubtful(
     later = copies & (group["ts_ms"].to_numpy() > newest)
     own = set(group.loc[~copies, "gtid"].dropna())
     foreign = copies & ~_lookup(group["gtid"], lambda g: g is None or g in own or g in applied)
-    doubtful = later | foreign
+    doubtful = later | (foreign & ~held_up)
     if doubtful.any():
         raise _stop(
             "source_position_regressed",

@@ -1,4 +1,4 @@
-"""Debezium's messages parsed: row events into a DataFrame, BEGIN and END into records.
+"""Debezium's row events parsed into a DataFrame.
 
 Field names and meanings: Debezium's MySQL and MariaDB connector documentation, "Data change
 events" and "Transaction metadata". `before` and `after` stay encoded; only what survives
@@ -7,12 +7,13 @@ compaction is ever decoded. Both converter settings, `schemas.enable` true and f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dts_pipeline.core.ranges import TopicPartition
@@ -20,11 +21,25 @@ from dts_pipeline.errors import PoisonError
 
 OPS = frozenset("cudrt")
 _NULL = b"null"
+_TOGETHER = 500  # messages parsed at a time: their structs then stay in the processor's cache
+_OBJECTS = (
+    "run", "table", "key", "before", "after", "op", "gtid", "transaction", "query_head",
+    "connector",
+)  # fmt: skip
+_NUMBERS = (
+    "offset", "timestamp", "total_order", "file", "pos", "row", "half", "ts_ms", "server_id",
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "topic", "partition", "offset", "timestamp", "run", "table", "key", "before", "after", "op",
+    "gtid", "transaction", "total_order", "query_head", "file", "pos", "row", "half", "ts_ms",
+    "server_id", "connector",
+)  # fmt: skip
+"""The columns of a frame of events, in order."""
 _NO_RAW = msgspec.Raw(_NULL)
 
 
-@dataclass(frozen=True)
-class Message:
+# There are as many of these as messages: as structs without cycles the collector never visits them.
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One Kafka message as read: `timestamp` in ms, `run` the connector's run id or ''."""
 
     offset: int
@@ -34,7 +49,7 @@ class Message:
     run: str = ""
 
 
-class _Source(msgspec.Struct):
+class _Source(msgspec.Struct, gc=False):
     db: str
     ts_ms: int = 0
     connector: str = ""
@@ -47,12 +62,12 @@ class _Source(msgspec.Struct):
     query: msgspec.Raw = _NO_RAW
 
 
-class _Transaction(msgspec.Struct):
+class _Transaction(msgspec.Struct, gc=False):
     id: str
     total_order: int = 0
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     op: str
     source: _Source
     before: msgspec.Raw = _NO_RAW
@@ -60,7 +75,7 @@ class _Envelope(msgspec.Struct):
     transaction: _Transaction | None = None
 
 
-class _WrappedEnvelope(msgspec.Struct):
+class _WrappedEnvelope(msgspec.Struct, gc=False):
     payload: _Envelope
 
 
@@ -68,74 +83,14 @@ class _WrappedRaw(msgspec.Struct):
     payload: msgspec.Raw
 
 
-class _Collection(msgspec.Struct):
-    data_collection: str
-    event_count: int
-
-
-class _TransactionMessage(msgspec.Struct):
-    status: str
-    id: str
-    event_count: int | None = None
-    data_collections: list[_Collection] | None = None
-
-
-class _WrappedTransactionMessage(msgspec.Struct):
-    payload: _TransactionMessage
-
-
 _plain = msgspec.json.Decoder(_Envelope)
 _wrapped = msgspec.json.Decoder(_WrappedEnvelope)
 _wrapped_raw = msgspec.json.Decoder(_WrappedRaw)
-_plain_transaction = msgspec.json.Decoder(_TransactionMessage)
-_wrapped_transaction = msgspec.json.Decoder(_WrappedTransactionMessage)
-
-
-@dataclass(frozen=True)
-class TransactionMessage:
-    """BEGIN or END of a source transaction; `counts` (END only) maps `schema.table` to events."""
-
-    offset: int
-    timestamp: int
-    is_end: bool
-    id: str
-    counts: dict[str, int]
 
 
 def is_wrapped(value: bytes) -> bool:
     """Whether a message carries its schema beside the payload (`schemas.enable=true`)."""
     return value.startswith(b'{"schema":')
-
-
-def parse_transaction_messages(
-    topic_partition: TopicPartition, messages: Sequence[Message]
-) -> list[TransactionMessage]:
-    """The BEGIN and END messages in order; raises PoisonError for anything else."""
-    parsed = []
-    for message in messages:
-        if message.value is None:
-            continue
-        try:
-            if is_wrapped(message.value):
-                item = _wrapped_transaction.decode(message.value).payload
-            else:
-                item = _plain_transaction.decode(message.value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _poison(
-                "malformed_event", "is not a transaction message", topic_partition, message.offset
-            ) from None
-        if item.status not in ("BEGIN", "END"):
-            what = "has a status other than BEGIN and END"
-            raise _poison("malformed_event", what, topic_partition, message.offset)
-        counts: dict[str, int] = {}
-        for collection in item.data_collections or []:
-            counts[collection.data_collection] = collection.event_count
-        parsed.append(
-            TransactionMessage(
-                message.offset, message.timestamp, item.status == "END", item.id, counts
-            )
-        )
-    return parsed
 
 
 def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -> pd.DataFrame:
@@ -149,58 +104,139 @@ def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -
 
     Raises PoisonError `malformed_event` or `unknown_op` with topic, partition and offset.
     """
-    kept = [message for message in messages if message.value is not None]
-    envelopes = _parse_all(topic_partition, kept)
-    sources = [envelope.source for envelope in envelopes]
-    return pd.DataFrame(
-        {
-            "topic": pd.Series([topic_partition.topic] * len(kept), dtype=object),
-            "partition": np.full(len(kept), topic_partition.partition, dtype=np.int64),
-            "offset": np.fromiter((m.offset for m in kept), dtype=np.int64, count=len(kept)),
-            "timestamp": np.fromiter((m.timestamp for m in kept), dtype=np.int64, count=len(kept)),
-            "run": _objects([m.run for m in kept]),
-            "table": _objects([f"{s.db}.{s.table}" for s in sources]),
-            "key": _objects([_key(topic_partition, m) for m in kept]),
-            "before": _objects([_row(e.before) for e in envelopes]),
-            "after": _objects([_row(e.after) for e in envelopes]),
-            "op": _objects([e.op for e in envelopes]),
-            "gtid": _objects([s.gtid for s in sources]),
-            "transaction": _objects(
-                [e.transaction.id if e.transaction else None for e in envelopes]
-            ),
-            "total_order": _integers(
-                [e.transaction.total_order if e.transaction else 0 for e in envelopes]
-            ),
-            "query_head": _objects([_head(s.query) for s in sources]),
-            "file": _integers([_file_number(s.file) for s in sources]),
-            "pos": _integers([s.pos for s in sources]),
-            "row": _integers([s.row or 0 for s in sources]),
-            "half": _integers([1 if e.op == "c" else 0 for e in envelopes]),
-            "ts_ms": _integers([s.ts_ms for s in sources]),
-            "server_id": _integers([s.server_id for s in sources]),
-            "connector": _objects([s.connector for s in sources]),
+    rows = EventRows(topic_partition)
+    rows.add(messages)
+    return rows.frame()
+
+
+class EventRows:
+    """Row events of one topic-partition, parsed while they come; `frame` makes them a DataFrame."""
+
+    def __init__(self, topic_partition: TopicPartition) -> None:
+        """No events yet."""
+        self._place = topic_partition
+        self._shared = _Shared()
+        self._objects: dict[str, list[Any]] = {name: [] for name in _OBJECTS}
+        self._numbers: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in _NUMBERS}
+        self._count = 0
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Parses messages, in offset order. Raises what `parse_events` raises."""
+        kept = [message for message in messages if message.value is not None]
+        for start in range(0, len(kept), _TOGETHER):
+            self._add(kept[start : start + _TOGETHER])
+
+    def _add(self, messages: Sequence[Message]) -> None:
+        envelopes, wrapped = _parse_all(self._place, messages)
+        keys = [m.key for m in messages]
+        if wrapped:
+            keys = [_key(self._place, m) for m in messages]
+        ops = [e.op for e in envelopes]
+        _refuse_unknown(self._place, messages, ops, keys)
+        objects = _objects(messages, envelopes, self._shared)
+        for name, texts in {**objects, "key": keys, "op": self._shared(ops)}.items():
+            self._objects[name] += texts
+        for name, values in _numbers(messages, envelopes, ops).items():
+            self._numbers[name].append(np.array(values, dtype=np.int64))
+        self._count += len(messages)
+
+    def frame(self) -> pd.DataFrame:
+        """The events added so far; columns as `parse_events` gives them."""
+        columns: dict[str, npt.NDArray[Any]] = {
+            "topic": np.full(self._count, self._place.topic, dtype=object),
+            "partition": np.full(self._count, self._place.partition, dtype=np.int64),
         }
-    )
+        for name, texts in self._objects.items():
+            columns[name] = np.empty(self._count, dtype=object)
+            columns[name][:] = texts
+        for name, parts in self._numbers.items():
+            columns[name] = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        return pd.DataFrame(
+            {name: pd.Series(columns[name], dtype=columns[name].dtype) for name in EVENT_COLUMNS},
+            copy=False,
+        )
 
 
-def _parse_all(topic_partition: TopicPartition, messages: Sequence[Message]) -> list[_Envelope]:
-    envelopes = []
-    for message in messages:
-        value = message.value or b""
-        try:
-            envelope = _wrapped.decode(value).payload if is_wrapped(value) else _plain.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _poison(
-                "malformed_event", "is not a Debezium row event", topic_partition, message.offset
-            ) from None
-        if envelope.op not in OPS:
-            raise _poison(
-                "unknown_op", "has an op other than c, u, d, r, t", topic_partition, message.offset
-            )
-        if message.key is None and envelope.op != "t":
-            raise _poison("key_missing", "has no key", topic_partition, message.offset)
-        envelopes.append(envelope)
-    return envelopes
+def _objects(
+    messages: Sequence[Message], envelopes: Sequence[_Envelope], shared: _Shared
+) -> dict[str, list[Any]]:
+    sources = [envelope.source for envelope in envelopes]
+    return {
+        "run": shared([m.run for m in messages]),
+        "table": shared(_names([s.db for s in sources], [s.table for s in sources])),
+        "before": _rows([e.before for e in envelopes]),
+        "after": _rows([e.after for e in envelopes]),
+        "gtid": shared([s.gtid for s in sources]),
+        "transaction": shared([e.transaction.id if e.transaction else None for e in envelopes]),
+        "query_head": _heads([s.query for s in sources], shared),
+        "connector": shared([s.connector for s in sources]),
+    }
+
+
+def _numbers(
+    messages: Sequence[Message], envelopes: Sequence[_Envelope], ops: Sequence[str]
+) -> dict[str, list[int]]:
+    sources = [envelope.source for envelope in envelopes]
+    return {
+        "offset": [m.offset for m in messages],
+        "timestamp": [m.timestamp for m in messages],
+        "total_order": [e.transaction.total_order if e.transaction else 0 for e in envelopes],
+        "file": _file_numbers([s.file for s in sources]),
+        "pos": [s.pos for s in sources],
+        "row": [s.row or 0 for s in sources],
+        "half": [op == "c" for op in ops],
+        "ts_ms": [s.ts_ms for s in sources],
+        "server_id": [s.server_id for s in sources],
+    }
+
+
+class _Shared(dict[Any, Any]):
+    """Makes equal texts one object: the rows of a transaction repeat the same few."""
+
+    def __missing__(self, text: Any) -> Any:
+        self[text] = text
+        return text
+
+    def __call__(self, texts: Iterable[Any]) -> list[Any]:
+        return list(map(self.__getitem__, texts))
+
+
+def _parse_all(
+    topic_partition: TopicPartition, messages: Sequence[Message]
+) -> tuple[list[_Envelope], bool]:
+    """All at once as messages without a schema; one by one where one of them is not.
+
+    Says too whether a message may be wrapped: none that is can be read as one that is not.
+    """
+    if not messages or not is_wrapped(messages[0].value or b""):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return list(map(_plain.decode, [message.value or b"" for message in messages])), False
+    return [_parse_one(topic_partition, message) for message in messages], True
+
+
+def _parse_one(topic_partition: TopicPartition, message: Message) -> _Envelope:
+    value = message.value or b""
+    try:
+        return _wrapped.decode(value).payload if is_wrapped(value) else _plain.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        what = "is not a Debezium row event"
+        raise poison_message("malformed_event", what, topic_partition, message.offset) from None
+
+
+def _refuse_unknown(
+    topic_partition: TopicPartition,
+    messages: Sequence[Message],
+    ops: Sequence[str],
+    keys: Sequence[bytes | None],
+) -> None:
+    if not OPS.issuperset(ops):
+        at = next(i for i, op in enumerate(ops) if op not in OPS)
+        what = "has an op other than c, u, d, r, t"
+        raise poison_message("unknown_op", what, topic_partition, messages[at].offset)
+    if None in keys:
+        keyless = (i for i, key in enumerate(keys) if key is None and ops[i] != "t")
+        if (at := next(keyless, -1)) >= 0:
+            raise poison_message("key_missing", "has no key", topic_partition, messages[at].offset)
 
 
 def _key(topic_partition: TopicPartition, message: Message) -> bytes | None:
@@ -213,10 +249,13 @@ def _key(topic_partition: TopicPartition, message: Message) -> bytes | None:
         return bytes(_wrapped_raw.decode(message.key).payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         what = "has a key that its converter's settings do not explain"
-        raise _poison("malformed_event", what, topic_partition, message.offset) from None
+        raise poison_message("malformed_event", what, topic_partition, message.offset) from None
 
 
-def _poison(code: str, what: str, topic_partition: TopicPartition, offset: int) -> PoisonError:
+def poison_message(
+    code: str, what: str, topic_partition: TopicPartition, offset: int
+) -> PoisonError:
+    """The error for a message that `what` is said of, with its place."""
     return PoisonError(
         code,
         f"a message {what}",
@@ -231,22 +270,28 @@ def _poison(code: str, what: str, topic_partition: TopicPartition, offset: int) 
     )
 
 
-def _objects(values: list[Any]) -> pd.Series[Any]:
-    return pd.Series(values, dtype=object)
+def _rows(raws: Iterable[msgspec.Raw]) -> list[bytes | None]:
+    """Copies: a Raw would keep its whole message alive."""
+    return [None if row == _NULL else row for row in map(bytes, raws)]
 
 
-def _integers(values: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.array(values, dtype=np.int64)
+def _heads(queries: Sequence[msgspec.Raw], shared: _Shared) -> list[bytes | None]:
+    return shared([None if query == _NO_RAW else _head(query) for query in queries])
 
 
-def _row(raw: msgspec.Raw) -> bytes | None:
-    row = bytes(raw)  # a copy: the Raw would keep the whole message alive
-    return None if row == _NULL else row
+def _head(raw: msgspec.Raw) -> bytes:
+    return bytes(memoryview(raw)[:200])  # the statement can be megabytes long, on each event
 
 
-def _head(raw: msgspec.Raw) -> bytes | None:
-    view = memoryview(raw)  # the statement can be megabytes long and stands on each of its events
-    return None if view == _NULL else bytes(view[:200])
+def _names(schemas: Sequence[str], tables: Sequence[str | None]) -> list[str]:
+    if len(set(schemas)) == len(set(tables)) == 1:
+        return [f"{schemas[0]}.{tables[0]}"] * len(tables)
+    return [f"{schema}.{table}" for schema, table in zip(schemas, tables, strict=True)]
+
+
+def _file_numbers(files: Sequence[str | None]) -> list[int]:
+    numbers = {name: _file_number(name) for name in set(files)}
+    return [numbers[name] for name in files]
 
 
 def _file_number(name: str | None) -> int:

@@ -50,12 +50,27 @@ class GtidSet:
             spans = self.intervals.get(uuid, []) + [(n, n) for n in found]
             self.intervals[uuid] = _merged(spans)
 
+    def unite(self, other: GtidSet) -> None:
+        """Adds what another set holds."""
+        for uuid, spans in other.intervals.items():
+            self.intervals[uuid] = _merged(self.intervals.get(uuid, []) + spans)
+        for domain, top in other.domains.items():
+            self.domains[domain] = max(self.domains.get(domain, 0), top)
+
     def __contains__(self, gtid: str) -> bool:
         if parsed := _mysql(gtid):
             return any(a <= parsed[1] <= b for a, b in self.intervals.get(parsed[0], []))
         if domain := _mariadb(gtid):
             return domain[1] <= self.domains.get(domain[0], 0)
         return False
+
+
+def numbered(gtid: object) -> tuple[str, int] | None:
+    """A GTID's server or domain, and its number there; None for what is none."""
+    if not isinstance(gtid, str):
+        return None
+    found = _mysql(gtid) or _mariadb(gtid)
+    return (str(found[0]), found[1]) if found else None
 
 
 def _interval(text: str) -> tuple[int, int]:

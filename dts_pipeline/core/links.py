@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 RESERVED_SCHEMAS = frozenset({"dts", "mysql", "sys", "information_schema", "performance_schema"})
 
@@ -23,6 +24,37 @@ class Start(StrEnum):
     EARLIEST = "earliest"  # the first offset ever; refused if Kafka has already removed it
     AVAILABLE = "available"  # the first offset that Kafka still holds
     LATEST = "latest"  # only what comes from now on
+
+
+MAIN = "main"
+"""The lane of a link that has no others."""
+WHOLE = "*"
+"""Stands for all lanes of a link; no row of the ledger has it."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A part of a link that has a checkpoint, marks and runs of its own.
+
+    By table: `tables` and `excluded` are patterns. By partition: of `parts` lanes that all carry
+    the link's tables, the one that writes the keys of partitions `part`, `part + parts` and so on.
+    """
+
+    name: str
+    tables: tuple[str, ...] = ("*",)
+    excluded: tuple[str, ...] = ()
+    part: int = 0
+    parts: int = 1
+
+    def matches(self, full_name: str) -> bool:
+        """Whether `schema.table` is among the lane's tables."""
+        return any(fnmatchcase(full_name, p) for p in self.tables) and not any(
+            fnmatchcase(full_name, p) for p in self.excluded
+        )
+
+    def has(self, partition: int) -> bool:
+        """Whether the keys of a topic's partition are the lane's."""
+        return partition % self.parts == self.part
 
 
 @dataclass(frozen=True)
@@ -45,8 +77,14 @@ class Link:
 
     `tables` and `excluded` are shell-style patterns over `schema.table`, case-sensitive. `pair` is
     None for a one-way link. `version_columns` maps `schema.table` or `*` to a column, `counters`
-    `schema.table` to the columns whose changes are added up (`core/delta.py`).
-    `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under.
+    `schema.table` to the columns whose changes are added up (`core/delta.py`). `max_returns` is how
+    often a key may be put back (`core/pingpong.py`) before it is isolated.
+    `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
+    `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
+    `writers` the links that write at the source.
+
+    `lanes` is empty for a link of one lane. `lane` is the one that this object stands for: of a
+    link with lanes all of them (WHOLE), until `each_lane` gives them one by one.
     """
 
     name: str
@@ -64,19 +102,68 @@ class Link:
     counters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
+    writers: frozenset[str] = frozenset()
     start: Start = Start.EARLIEST
     truncate: str = "stop"
     on_poison: str = "stop"
     quarantine_limit: int = 100
-    lane: str = "main"
+    max_events_per_second: float | None = None
+    max_returns: int = 0
+    lanes: tuple[Lane, ...] = ()
+    lane: str = MAIN
+    owners: tuple[str, ...] = ()
+
+    @cached_property
+    def own(self) -> Lane | None:
+        """The lane that this object stands for; None for the whole link."""
+        return next((lane for lane in self.lanes if lane.name == self.lane), None)
+
+    @property
+    def whole(self) -> Link:
+        """The link with all its lanes."""
+        return replace(self, lane=WHOLE) if self.own else self
+
+    @property
+    def by_partition(self) -> bool:
+        """Whether its lanes share each table instead of having tables of their own."""
+        return any(lane.parts > 1 for lane in self.lanes)
+
+    def each_lane(self) -> tuple[Link, ...]:
+        """The lanes that this object stands for, each by itself."""
+        if self.lane != WHOLE:
+            return (self,)
+        return tuple(replace(self, lane=lane.name) for lane in self.lanes)
+
+    def takes(self, full_name: str, partition: int) -> bool:
+        """Whether a table's keys of one partition are written by what this object stands for."""
+        return (self.own is None or self.own.has(partition)) and self.matches(full_name)
+
+    def groups(self) -> tuple[Link, ...]:
+        """Its lanes by table; lanes by partition carry the same keys' tables, and stay together."""
+        return (self,) if self.by_partition else self.each_lane()
 
     def matches(self, full_name: str) -> bool:
-        """Whether `schema.table` is carried: by a pattern of `tables` and none of `excluded`."""
+        """Whether `schema.table` is carried: by a pattern of `tables` and none of `excluded`.
+
+        And whether it is one of the lane's.
+        """
         if full_name.partition(".")[0].lower() in RESERVED_SCHEMAS:
+            return False
+        if self.own and not self.own.matches(full_name):
             return False
         return any(fnmatchcase(full_name, p) for p in self.tables) and not any(
             fnmatchcase(full_name, p) for p in self.excluded
         )
+
+    @property
+    def title(self) -> str:
+        """The link's name, with the lane's where there are several."""
+        return f"{self.name}/{self.lane}" if self.own else self.name
+
+    @property
+    def reverse(self) -> str:
+        """The name of a pair's link in the other direction."""
+        return f"{self.target}_to_{self.source}"
 
     def policy_of(self, full_name: str) -> Policy | None:
         """The policy of a table: its own, else the pair's."""
@@ -88,6 +175,12 @@ class Link:
         The column of `newest` is not one by itself: a timestamp can stay the same for two writes.
         """
         return self.version_columns.get(full_name) or self.version_columns.get("*")
+
+    def restless_columns(self, full_name: str) -> set[str]:
+        """The columns of a table that change with a write whatever it is about, and counters."""
+        policy = self.policy_of(full_name)
+        names = {self.version_column_of(full_name), policy.column if policy else None}
+        return {name for name in names if name} | set(self.counters.get(full_name, ()))
 
     @property
     def transaction_topic(self) -> str:

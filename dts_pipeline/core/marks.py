@@ -3,6 +3,10 @@
 Two kinds. `origin`: on MySQL a GTID whose UUID is ours (`SET gtid_next`), on MariaDB a GTID
 domain of ours (`SET SESSION gtid_domain_id`). `comment`: `/* dts ... */` right after a
 statement's first keyword. Whatever a link is configured for, every kind is recognised.
+
+The comment is written under both kinds and says which link wrote what under which number
+(`mark=UUID:n`, or `stamp=UUID:n` where the transaction carries an origin stamp as well). So where a
+statement's text arrives beside its GTID, each can be held against the other.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ _OUR_UUID = re.compile(
 _OUR_COMMENT = re.compile(
     rb'^"(?:\s|\\[nrt])*(?:[A-Za-z]+(?:\s|\\[nrt])*)?/\*(?:\s|\\[nrt])*dts(?:\s[^*]*)?\*/'
 )
+_LINK = re.compile(rb"\blink=([a-z0-9_]+)")
+_NUMBER = re.compile(rb"\b(mark|stamp)=([0-9a-f-]{36}:[0-9]+)")
+_MARIADB_GTID = re.compile(r"[0-9]+-[0-9]+-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Mark:
     @property
     def comment(self) -> str:
         """What stands after the verb of every statement that writes a synced table."""
-        return f"/* dts link={self.link} batch={self.batch} */"
+        word = "stamp" if self.kind is MarkKind.ORIGIN else "mark"
+        return f"/* dts link={self.link} batch={self.batch} {word}={self.gtid} */"
 
     @property
     def gtid(self) -> str:
@@ -110,6 +118,85 @@ def is_our_gtid(gtid: str, mark_domains: Collection[int]) -> bool:
 def is_our_statement(head: bytes) -> bool:
     """Whether a statement's head (JSON text, as in the message) carries our comment."""
     return _OUR_COMMENT.match(head) is not None
+
+
+def disagreeing(
+    events: pd.DataFrame, mark_domains: Collection[int], writers: Collection[str] = ()
+) -> npt.NDArray[np.bool_]:
+    """Which row events have a stamp and a comment that contradict each other: one bool per row.
+
+    Only where both could be seen, and one of them is ours. `writers` are the links that write at
+    the source, as far as known: a comment that names another belongs to another server's rows.
+    """
+    result = np.zeros(len(events), dtype=np.bool_)
+    both = (events["gtid"].notna() & events["query_head"].notna()).to_numpy()
+    if not both.any():
+        return result
+    seen = events.loc[both, ["gtid", "query_head"]]
+    doubtful = _by_origin(seen, mark_domains) | _by_comment(seen)
+    codes, pairs = _pairs(seen[doubtful])
+    answers = [not _agree(gtid, head, mark_domains, writers) for gtid, head in pairs]
+    result[np.flatnonzero(both)[doubtful]] = np.array(answers, dtype=np.bool_)[codes]
+    return result
+
+
+def _pairs(events: pd.DataFrame) -> tuple[npt.NDArray[np.int64], list[tuple[Any, Any]]]:
+    """The distinct pairs of gtid and query_head (None where absent), and each event's."""
+    gtid_codes, gtids = pd.factorize(events["gtid"], use_na_sentinel=True)
+    head_codes, heads = pd.factorize(events["query_head"], use_na_sentinel=True)
+    width = len(heads) + 1
+    both, codes = np.unique((gtid_codes + 1) * width + head_codes + 1, return_inverse=True)
+    texts, statements = [None, *gtids], [None, *heads]
+    found = [(texts[pair // width], statements[pair % width]) for pair in both.tolist()]
+    return codes.astype(np.int64), found
+
+
+def _agree(gtid: str, head: bytes, mark_domains: Collection[int], writers: Collection[str]) -> bool:
+    """Whether a stamp and a comment, one of them ours, can come from one write of ours."""
+    stamped, comment = is_our_gtid(gtid, mark_domains), _OUR_COMMENT.match(head)
+    if comment is None:
+        return False
+    number, link = _NUMBER.search(comment[0]), _LINK.search(comment[0])
+    if not stamped:
+        return number is None or number[1] == b"mark"
+    if number is not None and _OUR_UUID.match(gtid) and number[2].decode() != gtid:
+        return False
+    return not writers or link is None or link[1].decode() in writers
+
+
+def write_ids(events: pd.DataFrame) -> pd.Series[Any]:
+    """What names the write that each marked event belongs to; None where nothing does.
+
+    MariaDB's GTID, or our UUID and number (the GTID of an origin stamp on MySQL, or out of the
+    comment). A reconcile's comment has no number.
+    """
+    codes, distinct = _pairs(events)
+    names = np.array([_write_id(gtid, head) for gtid, head in distinct], dtype=object)
+    return pd.Series(names[codes], index=events.index, dtype=object)
+
+
+def returned_rows(events: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many marked row events there are, by the write (`write_ids`) and by table.
+
+    Reads the columns marked, gtid, query_head and table. Events of unnamed writes are left out.
+    """
+    marked = events[events["marked"]]
+    if marked.empty:
+        return {}
+    named = pd.DataFrame({"write": write_ids(marked), "table": marked["table"]}).dropna()
+    found: dict[str, dict[str, int]] = {}
+    sizes = named.value_counts(sort=False).reset_index()
+    for write, table, count in zip(sizes["write"], sizes["table"], sizes["count"], strict=True):
+        found.setdefault(write, {})[table] = int(count)
+    return found
+
+
+def _write_id(gtid: object, head: object) -> str | None:
+    if isinstance(gtid, str) and (_MARIADB_GTID.fullmatch(gtid) or _OUR_UUID.match(gtid)):
+        return gtid
+    comment = _OUR_COMMENT.match(head) if isinstance(head, bytes) else None
+    number = _NUMBER.search(comment[0]) if comment else None
+    return number[2].decode() if number else None
 
 
 def _by_origin(events: pd.DataFrame, domains: Collection[int]) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +55,16 @@ class OffsetRanges:
                 for tp in sorted(start)
             )
         )
+
+    @classmethod
+    def joined(cls, batches: Iterable[OffsetRanges]) -> OffsetRanges:
+        """One range per topic-partition over batches that follow each other."""
+        start: dict[TopicPartition, int] = {}
+        until: dict[TopicPartition, int] = {}
+        for batch in batches:
+            start = {**batch.start(), **start}
+            until.update(batch.until())
+        return cls.between(start, until)
 
     def until(self) -> dict[TopicPartition, int]:
         """The next offset of each topic-partition once this batch is applied."""

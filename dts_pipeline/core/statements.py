@@ -44,7 +44,8 @@ class TableStatements:
 
     `compare_json` says that the two sites store JSON differently (MySQL normalises it, MariaDB
     keeps the text), so that JSON columns are compared by meaning. `locking` false only looks: for
-    a preview, which writes nothing. `counters` names the columns that are added up.
+    a preview, which writes nothing. `counters` names the columns that are added up. `clean`: every
+    change was found as it was expected (`look`), so the writes need no verdicts.
     """
 
     table: Table
@@ -55,6 +56,7 @@ class TableStatements:
     version_column: str | None = None
     locking: bool = True
     counters: Counters | None = None
+    clean: bool = False
 
     @property
     def stage(self) -> str:
@@ -103,15 +105,26 @@ class TableStatements:
             _create(self.verdict, [head, verdict]),
         ]
 
+    @property
+    def stage_names(self) -> list[str]:
+        """The stage's columns: ord, is_delete, has_before, key values, after values, sums."""
+        keys = [f"k{i}" for i in range(len(self.key_columns))]
+        after = [f"a{i}" for i in range(len(self.columns))]
+        sums = self._counting.stage_names() if self._counting else []
+        return ["ord", "is_delete", "has_before", *keys, *after, *sums]
+
+    @property
+    def before_names(self) -> list[str]:
+        """The columns of the rows expected: ord, before values."""
+        return ["ord", *(f"b{i}" for i in range(len(self.columns)))]
+
     def fill_stage(self) -> str:
-        """The INSERT of stage rows: ord, is_delete, has_before, key values, after values, sums."""
-        sums = len(self.counters.columns) + 1 if self.counters else 0
-        width = 3 + len(self.key_columns) + len(self.columns) + sums
-        return f"INSERT INTO {self.stage} VALUES ({', '.join(['%s'] * width)})"
+        """The INSERT of stage rows, in the order of `stage_names`."""
+        return f"INSERT INTO {self.stage} VALUES ({', '.join(['%s'] * len(self.stage_names))})"
 
     def fill_before(self) -> str:
-        """The INSERT of the expected rows: ord, before values."""
-        return f"INSERT INTO {self.before} VALUES ({', '.join(['%s'] * (1 + len(self.columns)))})"
+        """The INSERT of the expected rows, in the order of `before_names`."""
+        return f"INSERT INTO {self.before} VALUES ({', '.join(['%s'] * len(self.before_names))})"
 
     def equal_keys(self) -> str | None:
         """Finds keys that the server holds equal though they arrived different; None if none can.
@@ -126,14 +139,49 @@ class TableStatements:
             f"GROUP BY {keys} HAVING COUNT(*) > 1"
         )
 
+    def look(self, detect: bool) -> str | None:
+        """Locks the target's rows and counts, in one row: all changes; those whose row is not found
+        as expected; deletes, updates and inserts due where there are none of the latter.
+
+        Usually there are none, and verdicts one by one are not worth their time. None where the
+        writes need verdicts all the same: counters, and unique values that may be in dispute.
+        """
+        if self._counting or self.replaces_rows:
+            return None
+        found = self._found
+        meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
+        unexpected = f"{meeting} <> {Meeting.CLEAN.value} OR ({found}) <> s.has_before"
+        counts = (
+            unexpected,
+            "s.is_delete",
+            "NOT s.is_delete AND s.has_before",
+            "NOT s.is_delete AND NOT s.has_before",
+        )
+        sums = ", ".join(f"COALESCE(SUM({count}), 0)" for count in counts)
+        return f"SELECT STRAIGHT_JOIN COUNT(*), {sums} {self._met_rows}"
+
     def classify(self, detect: bool) -> str:
         """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
-        found = f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
+        found = self._found
         meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
         adds = self._counting.adds(found) if self._counting and detect else "0"
         return (
             f"INSERT INTO {self.verdict} (ord, meeting, found, newer, adds) "
             f"SELECT STRAIGHT_JOIN s.ord, {meeting}, {found}, {self.newer()}, {adds} "
+            f"{self._met_rows}"
+        )
+
+    @property
+    def _found(self) -> str:
+        return f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
+
+    @property
+    def _met_rows(self) -> str:
+        """Every staged change `s`, the row expected `b` and the target's row `t`, which is locked.
+
+        Nothing may filter here: at READ COMMITTED the server lets go of what a condition drops.
+        """
+        return (
             f"FROM {self.stage} AS s "
             f"LEFT JOIN {self.before} AS b ON b.ord = s.ord "
             f"LEFT JOIN {table_name(self.table)} AS t ON {self.on_key()}"
@@ -189,12 +237,11 @@ class TableStatements:
 
     def delete(self) -> str:
         """Deletes the rows to go; with a secondary unique key also those to be written anew."""
-        which = "" if self.replaces_rows else " AND s.is_delete"
+        which = [] if self.replaces_rows else ["s.is_delete"]
         return (
-            f"DELETE {self.mark_comment} t FROM {self.verdict} AS v "
-            f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"DELETE {self.mark_comment} t FROM {self._written_rows} "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"WHERE {WRITTEN} AND v.found{which}"
+            f"WHERE {self._where('found', *which)}"
         )
 
     def update(self) -> str | None:
@@ -203,10 +250,9 @@ class TableStatements:
             return None
         assignments = ", ".join(f"t.{quoted(c.name)} = s.a{i}" for i, c in enumerate(self.columns))
         return (
-            f"UPDATE {self.mark_comment} {self.verdict} AS v "
-            f"STRAIGHT_JOIN {self.stage} AS s ON s.ord = v.ord "
+            f"UPDATE {self.mark_comment} {self._written_rows} "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
-            f"SET {assignments} WHERE {WRITTEN} AND v.found AND NOT s.is_delete"
+            f"SET {assignments} WHERE {self._where('found', 'NOT s.is_delete')}"
         )
 
     def insert(self) -> str:
@@ -218,12 +264,26 @@ class TableStatements:
         values = ", ".join(f"s.a{i}" for i in range(len(self.columns)))
         keys = ", ".join(f"s.k{i}" for i in range(len(self.key_columns)))
         order = f" ORDER BY {keys}" if sorts(self.columns, self.dialect) else ""
-        which = "" if self.replaces_rows else " AND NOT v.found"
+        which = [] if self.replaces_rows else ["absent"]
         return (
             f"INSERT {self.mark_comment} INTO {table_name(self.table)} ({names}) "
-            f"SELECT {values} FROM {self.verdict} AS v JOIN {self.stage} AS s ON s.ord = v.ord "
-            f"WHERE {WRITTEN} AND NOT s.is_delete{which}{order}"
+            f"SELECT {values} FROM {self._written_rows} "
+            f"WHERE {self._where('NOT s.is_delete', *which)}{order}"
         )
+
+    @property
+    def _written_rows(self) -> str:
+        stage = f"{self.stage} AS s"
+        return (
+            stage if self.clean else f"{self.verdict} AS v STRAIGHT_JOIN {stage} ON s.ord = v.ord"
+        )
+
+    def _where(self, *conditions: str) -> str:
+        """What is written and meets the conditions: `found`, `absent`, or as they stand."""
+        found = "s.has_before" if self.clean else "v.found"
+        spelled = {"found": found, "absent": f"NOT {found}"}
+        parts = [spelled.get(condition, condition) for condition in conditions]
+        return " AND ".join(parts if self.clean else [WRITTEN, *parts])
 
     def on_key(self) -> str:
         """The join of a stage `s` with the table `t` on the primary key, by its collation."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dts_pipeline.core.transactions import Segment
+from dts_pipeline.core.segments import Segment
 
 LAG = "lag"
 """The watermark that is written on a schedule, to see how far behind a link is."""

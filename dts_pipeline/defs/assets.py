@@ -8,8 +8,16 @@ from typing import Any
 import dagster as dg
 
 from dts_pipeline.core.links import Link
+from dts_pipeline.defs.descriptions import (
+    checkpoint_description,
+    source_description,
+    target_description,
+    topic_description,
+)
 from dts_pipeline.defs.keys import (
     checkpoint_key,
+    job_name,
+    lanes_def,
     source_key,
     target_key,
     topic_key,
@@ -33,7 +41,7 @@ def checkpoint_asset(link: Link, lag_warn_seconds: float) -> dg.AssetsDefinition
     topic_keys = list(dict.fromkeys(topic_key(link, pattern) for pattern in link.tables))
     topics = {f"topics_{i}": key for i, key in enumerate(topic_keys)}
     key = checkpoint_key(link.name)
-    checks = check_specs(link.name, lag_warn_seconds)
+    checks = check_specs(link, lag_warn_seconds)
     ops = OpFactory(link, list(topics), lag_warn_seconds)
 
     @dg.graph_asset(
@@ -41,9 +49,10 @@ def checkpoint_asset(link: Link, lag_warn_seconds: float) -> dg.AssetsDefinition
         ins={name: dg.AssetIn(topic, dagster_type=dg.Nothing) for name, topic in topics.items()},
         check_specs=checks,
         group_name=link.name,
+        partitions_def=lanes_def(link),
         kinds={"kafka", "mysql"},
-        description=f"How far the changes of {link.source} are applied at {link.target}; "
-        "a mirror of the ledger there.",
+        owners=list(link.owners) or None,
+        description=checkpoint_description(link, job_name(link.name)),
     )
     def checkpoint(**topics: Any) -> dict[str, Any]:
         plan, slots = ops.plan_ranges().alias("plan_ranges")(**topics)
@@ -70,20 +79,23 @@ def _specs_of(link: Link, pattern: str) -> Sequence[dg.AssetSpec]:
             source,
             group_name=link.source,
             kinds={"mysql"},
-            description=f"{pattern} as users write it at {link.source}.",
+            owners=link.owners,
+            description=source_description(link, pattern),
         ),
         dg.AssetSpec(
             topic,
             deps=[source],
             group_name=link.source,
             kinds={"kafka"},
-            description=f"The row changes of {pattern} that Debezium reads at {link.source}.",
+            owners=link.owners,
+            description=topic_description(link, pattern),
         ),
         dg.AssetSpec(
             target_key(link, pattern),
             deps=[checkpoint_key(link.name)],
             group_name=link.name,
             kinds={"mysql"},
-            description=f"{pattern} as {link.name} writes it at {link.target}.",
+            owners=link.owners,
+            description=target_description(link, pattern),
         ),
     )

@@ -10,13 +10,15 @@ import dagster as dg
 
 from dts_pipeline.config import Config
 from dts_pipeline.core.links import Link
+from dts_pipeline.defs.alerts import ALERTS, AlertsResource, alert_sensors
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.comparing import comparing_parts
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
 from dts_pipeline.defs.prune import prune_job, prune_schedule
+from dts_pipeline.defs.prune_ledger import PRUNE_LEDGER, prune_ledger_job, prune_ledger_schedule
 from dts_pipeline.defs.ranged import range_jobs
-from dts_pipeline.defs.resources import Stages, resources_of
+from dts_pipeline.defs.resources import Stages, reference, resources_of
 from dts_pipeline.defs.schedules import sync_schedule
 from dts_pipeline.defs.sensors import lag_sensor
 from dts_pipeline.defs.settle import settle_job, settle_schedule
@@ -33,7 +35,9 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     pairs = pairs_of(links)
     settling = settle_job(pairs)
     comparing = comparing_parts(links)
-    pruning = prune_job(links, [settling.name, *(job.name for job in comparing.jobs)])
+    others = [settling.name, PRUNE_LEDGER, *(job.name for job in comparing.jobs)]
+    pruning = prune_job(links, others, config.retention)
+    pruning_ledger = prune_ledger_job(links, config.retention)
     warn = config.schedule.lag_warn_seconds
     cron, seconds = config.schedule.cron, config.schedule.lag_sensor_seconds
     with _cron_line("schedule.cron", cron):
@@ -48,14 +52,30 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
             *jobs.values(),
             *range_jobs(config, links, pairs),
             pruning,
+            pruning_ledger,
             *([settling] if pairs else []),
             *comparing.jobs,
         ],
-        schedules=[*schedules, *comparing.schedules, prune_schedule(pruning)],
-        sensors=[lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else [],
-        resources={**resources_of(config, stages), RUN_MEMORY: run_memory},
+        schedules=[
+            *schedules,
+            *comparing.schedules,
+            prune_schedule(pruning),
+            prune_ledger_schedule(pruning_ledger),
+        ],
+        sensors=[
+            *([lag_sensor(link, jobs[link.name], seconds) for link in links] if seconds else []),
+            *(alert_sensors(links, warn) if config.alerts else []),
+        ],
+        resources={**resources_of(config, stages), **_alerts(config), RUN_MEMORY: run_memory},
         executor=dg.in_process_executor,
     )
+
+
+def _alerts(config: Config) -> dict[str, AlertsResource]:
+    """The webhook, if there is one; its address is read when a sensor looks."""
+    if config.alerts is None:
+        return {}
+    return {ALERTS: AlertsResource(webhook=reference(config.alerts.webhook))}
 
 
 def pairs_of(links: Iterable[Link]) -> dict[str, tuple[Link, Link]]:

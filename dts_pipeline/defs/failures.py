@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,17 @@ _KINDS: dict[str, type[DtsError]] = {
 
 @contextlib.contextmanager
 def reported(
-    context: dg.OpExecutionContext, memory: RunMemory, stage: str, waits: Sequence[float] = ()
+    context: dg.OpExecutionContext,
+    memory: RunMemory,
+    stage: str,
+    waits: Sequence[float] = (),
+    note: Callable[[DtsError], None] = lambda error: None,
 ) -> Iterator[None]:
     """Turns what a stage raises into Dagster's words, without causes: they can quote row values.
 
     A TransientError asks for a retry, after each of `waits` seconds in turn; all else, and one
-    more, is a Failure that is not retried. Either way later slots of the run read nothing.
+    more, is a Failure that is not retried, which `note` is told. Either way later slots of the run
+    read nothing.
     """
     try:
         yield
@@ -44,6 +49,7 @@ def reported(
     if isinstance(problem, TransientError) and context.retry_number < len(waits):
         context.log.warning(str(problem))
         raise dg.RetryRequested(len(waits), waits[context.retry_number]) from _bare(problem)
+    note(problem)
     raise failure_of(problem) from None
 
 

@@ -23,6 +23,6 @@ def sync_job(link: Link) -> dg.UnresolvedAssetJobDefinition:
         job_name(link.name),
         selection=dg.AssetSelection.assets(key) - apart,
         description=f"Carries the changes of {link.source} to {link.target}.",
-        tags={LANE_TAG: lane_of(link)},
+        tags=None if link.lanes else {LANE_TAG: lane_of(link)},
         executor_def=dg.in_process_executor,
     )

@@ -28,9 +28,18 @@ def lane_of(link: Link) -> str:
     return f"{link.name}/{link.lane}"
 
 
-def pool_of(link: Link) -> str:
-    """The pool of every op of the lane; it also counts runs that carry no tag yet."""
-    return f"dts_lane_{link.name}_{link.lane}"
+def pool_of(link: Link) -> str | None:
+    """The pool of every op of the lane; it also counts runs that carry no tag yet.
+
+    None for a link of several lanes: their runs share the ops, and go on side by side.
+    """
+    return None if link.lanes else f"dts_lane_{link.name}_{link.lane}"
+
+
+def lanes_def(link: Link) -> dg.StaticPartitionsDefinition | None:
+    """The partitions of a link's checkpoint: its lanes, where there are several."""
+    names = [lane.lane for lane in link.each_lane()]
+    return dg.StaticPartitionsDefinition(names) if link.lanes else None
 
 
 def checkpoint_key(link: str) -> dg.AssetKey:

@@ -7,6 +7,7 @@ typed `Any` here, because their types would make the code location import pandas
 the types.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from dts_pipeline.defs.failures import reported
 from dts_pipeline.defs.keys import BATCHES_TAG, LANE_TAG, PROCESS_TAG, lane_of, pool_of
 from dts_pipeline.defs.memory import RUN_MEMORY, Handoff, RunMemory
 from dts_pipeline.defs.processes import this_process
-from dts_pipeline.defs.record import check_results, metadata_of, table_materializations
+from dts_pipeline.defs.record import check_results, check_specs, metadata_of, table_materializations
 from dts_pipeline.defs.resources import STAGES, Stages, runtime_key
 
 STAGE_ORDER = ("plan_ranges", "pull", "normalize", "drop_marked", "compact", "apply", "record")
@@ -33,6 +34,18 @@ class Tools:
     runtime: Any
     memory: RunMemory
 
+    def reported(
+        self, stage: str, waits: Sequence[float] = ()
+    ) -> contextlib.AbstractContextManager[None]:
+        """What a stage raises, in Dagster's words; the ledger notes what ends the run."""
+        return reported(
+            self.context,
+            self.memory,
+            stage,
+            waits,
+            lambda error: self.stages.failed(self.runtime, error),
+        )
+
 
 @dataclass(frozen=True)
 class OpFactory:
@@ -46,6 +59,8 @@ class OpFactory:
         """The stages, the link's runtime and the run's memory."""
         resources = context.resources
         runtime = getattr(resources, runtime_key(self.link.name))
+        if self.link.lanes:
+            runtime = runtime.lane(context.partition_key)
         return Tools(context, getattr(resources, STAGES), runtime, getattr(resources, RUN_MEMORY))
 
     def settings(self, stage: str) -> dict[str, Any]:
@@ -59,7 +74,6 @@ class OpFactory:
 
     def plan_ranges(self) -> dg.OpDefinition:
         """The plan, and a slot number for each batch that the run may take."""
-        lane = lane_of(self.link)
 
         @dg.op(
             **self.settings("plan_ranges"),
@@ -72,9 +86,9 @@ class OpFactory:
         def plan_ranges(context: dg.OpExecutionContext) -> Iterator[Any]:
             """Checkpoint from the target's ledger, offsets from Kafka: how far this run may go."""
             tools = self.tools(context)
-            tags = {LANE_TAG: lane, PROCESS_TAG: this_process()}
+            tags = {LANE_TAG: lane_of(tools.runtime.link), PROCESS_TAG: this_process()}
             context.instance.add_run_tags(context.run_id, tags)
-            with reported(context, tools.memory, "plan_ranges", tools.stages.retry_waits):
+            with tools.reported("plan_ranges", tools.stages.retry_waits):
                 plan = tools.stages.plan_ranges(tools.runtime)
                 tools.memory.gave_up = False
             yield dg.Output(plan, output_name="plan")
@@ -96,7 +110,7 @@ class OpFactory:
             if tools.memory.gave_up and context.retry_number == 0:
                 context.log.info("an earlier slot failed or is repeated: nothing is read")
                 return
-            with reported(context, tools.memory, "pull", tools.stages.retry_waits):
+            with tools.reported("pull", tools.stages.retry_waits):
                 batch = tools.stages.pull(tools.runtime, plan, slot)
             if batch is not None:
                 handoff = Handoff(batch)
@@ -112,7 +126,7 @@ class OpFactory:
         def normalize(context: dg.OpExecutionContext, plan: Any, batch: Any) -> Any:
             """One row an event: table, key, op, mark, source position; duplicates dropped."""
             tools = self.tools(context)
-            with reported(context, tools.memory, "normalize"):
+            with tools.reported("normalize"):
                 return Handoff(tools.stages.normalize(tools.runtime, plan, batch))
 
         return normalize
@@ -124,7 +138,7 @@ class OpFactory:
         def drop_marked(context: dg.OpExecutionContext, batch: Any) -> Any:
             """Keeps per key the user events after its last marked event."""
             tools = self.tools(context)
-            with reported(context, tools.memory, "drop_marked"):
+            with tools.reported("drop_marked"):
                 return Handoff(tools.stages.drop_marked(batch))
 
         return drop_marked
@@ -136,7 +150,7 @@ class OpFactory:
         def compact(context: dg.OpExecutionContext, batch: Any) -> Any:
             """Reduces each key to one change: before of the first event, after of the last."""
             tools = self.tools(context)
-            with reported(context, tools.memory, "compact"):
+            with tools.reported("compact"):
                 return Handoff(tools.stages.compact(batch))
 
         return compact
@@ -148,7 +162,7 @@ class OpFactory:
         def apply(context: dg.OpExecutionContext, plan: Any, batch: Any) -> Any:
             """Writes changes, conflict records and checkpoint in one transaction."""
             tools = self.tools(context)
-            with reported(context, tools.memory, "apply"):
+            with tools.reported("apply"):
                 applied = tools.stages.apply(tools.runtime, plan, batch)
             context.log.info(f"batch {applied.number} {applied.outcome}")
             return applied
@@ -158,24 +172,24 @@ class OpFactory:
     def record(self) -> dg.OpDefinition:
         """The checkpoint asset's materialization, its checks, the written tables' assets."""
         link = self.link
+        checks = check_specs(link, self.lag_warn_seconds)
 
         @dg.op(
             **self.settings("record"),
             out={
                 "checkpoint": dg.Out(io_manager_key=RUN_MEMORY),
-                "open_conflicts": dg.Out(dg.Nothing),
-                "lag": dg.Out(dg.Nothing),
+                **{check.name: dg.Out(dg.Nothing) for check in checks},
             },
         )
         def record(context: dg.OpExecutionContext, plan: Any, applied: Any) -> Iterator[Any]:
             """Reads the ledger back and mirrors it in Dagster's assets."""
             tools = self.tools(context)
-            with reported(context, tools.memory, "record"):
+            with tools.reported("record"):
                 summary = tools.stages.summarize(tools.runtime, plan, applied)
                 metadata = metadata_of(summary)
             context.instance.add_run_tags(context.run_id, {BATCHES_TAG: str(summary.batches)})
             yield dg.Output(summary, output_name="checkpoint", metadata=metadata)
             yield from table_materializations(link, summary)
-            yield from check_results(link.name, summary, self.lag_warn_seconds)
+            yield from check_results(link, summary, self.lag_warn_seconds)
 
         return record

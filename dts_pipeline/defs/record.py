@@ -6,17 +6,19 @@ Numbers, and the names of tables and topics; never a row's values or keys.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dts_pipeline.core.conflicts import RECORDED
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.loop_audit import LoopKind
 from dts_pipeline.defs.keys import checkpoint_key, pattern_of, target_key
+from dts_pipeline.defs.record_tables import tables_of
 
 if TYPE_CHECKING:
     from dts_pipeline.core.batches import RunSummary
+    from dts_pipeline.core.waiting import Waiting
 
 COUNTS = (
     "events",
@@ -36,6 +38,7 @@ COUNTS = (
 )
 OPEN_CONFLICTS = "open_conflicts"
 LAG = "lag"
+LOOP_AUDIT = "loop_audit"
 
 
 def metadata_of(summary: RunSummary) -> dict[str, Any]:
@@ -52,9 +55,9 @@ def metadata_of(summary: RunSummary) -> dict[str, Any]:
         "caught_up": summary.caught_up,
         "behind_offsets": summary.behind,
         "lag_seconds": float(summary.lag_seconds),
-        "waiting_for": summary.waiting or "nothing",
-        "offsets": _offsets(summary),
-        "recorded": _recorded(summary),
+        "consistency": summary.consistency,
+        **_waiting(summary.waiting),
+        **tables_of(summary),
         **counts,
         **{f"seconds/{stage}": round(s, 3) for stage, s in summary.seconds.items()},
     }
@@ -80,10 +83,16 @@ def table_materializations(link: Link, summary: RunSummary) -> Iterator[dg.Asset
         )
 
 
-def check_specs(link: str, lag_warn_seconds: float) -> list[dg.AssetCheckSpec]:
+def check_specs(link: Link, lag_warn_seconds: float) -> list[dg.AssetCheckSpec]:
     """The checks that `check_results` answers; none stops a run."""
-    key = checkpoint_key(link)
-    return [
+    key = checkpoint_key(link.name)
+    audit = dg.AssetCheckSpec(
+        LOOP_AUDIT,
+        asset=key,
+        description=f"What {link.reverse} wrote came back under its mark, row for row, and nothing "
+        "else did.",
+    )
+    specs = [
         dg.AssetCheckSpec(
             OPEN_CONFLICTS, asset=key, description="No conflict of this link waits to be settled."
         ),
@@ -94,13 +103,15 @@ def check_specs(link: str, lag_warn_seconds: float) -> list[dg.AssetCheckSpec]:
             f"{lag_warn_seconds:.0f} s ago is applied, by watermark.",
         ),
     ]
+    return [*specs, audit] if link.pair else specs
 
 
 def check_results(
-    link: str, summary: RunSummary, lag_warn_seconds: float
+    link: Link, summary: RunSummary, lag_warn_seconds: float
 ) -> Iterator[dg.AssetCheckResult]:
-    """Open conflicts and lag, as warnings."""
-    key = checkpoint_key(link)
+    """Open conflicts, lag and the loop audit, as warnings."""
+    key = checkpoint_key(link.name)
+    worst = max(summary.lag_seconds, summary.worst_lag_seconds)
     open_conflicts = int(summary.counts.get("open_conflicts", 0))
     yield dg.AssetCheckResult(
         asset_key=key,
@@ -112,14 +123,33 @@ def check_results(
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name=LAG,
-        passed=summary.lag_seconds <= lag_warn_seconds,
+        passed=worst <= lag_warn_seconds,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "behind_offsets": summary.behind,
-            "lag_seconds": float(summary.lag_seconds),
-            "waiting_for": summary.waiting or "nothing",
+            "lag_seconds": float(worst),
+            **_waiting(summary.waiting),
         },
     )
+    if link.pair:
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=LOOP_AUDIT,
+            passed=not any(summary.loop.values()),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={kind.value: int(summary.loop.get(kind, 0)) for kind in LoopKind},
+        )
+
+
+def _waiting(waiting: Waiting | None) -> dict[str, Any]:
+    """The transaction that is not whole, for how long, and how many of its events are missing."""
+    if waiting is None:
+        return {"waiting_for": "nothing", "waiting_seconds": 0.0, "waiting_events": 0}
+    return {
+        "waiting_for": waiting.transaction,
+        "waiting_seconds": round(waiting.seconds, 1),
+        "waiting_events": sum(waiting.missing.values()),
+    }
 
 
 _WRITTEN = ("inserted", "updated", "deleted", "cascaded")
@@ -127,47 +157,3 @@ _WRITTEN = ("inserted", "updated", "deleted", "cascaded")
 
 def _written(counts: Mapping[str, int]) -> dict[str, int]:
     return {kind: int(counts.get(kind, 0)) for kind in _WRITTEN}
-
-
-def _offsets(summary: RunSummary) -> dg.TableMetadataValue:
-    """A row a topic-partition: the next offset and the source's commit time up to it."""
-    records = [
-        dg.TableRecord(
-            {
-                "topic": tp.topic,
-                "partition": tp.partition,
-                "next_offset": at.next_offset,
-                "applied_up_to": _utc(at.ts_ms),
-            }
-        )
-        for tp, at in sorted(summary.checkpoint.partitions.items())
-    ]
-    schema = dg.TableSchema(
-        [
-            dg.TableColumn("topic"),
-            dg.TableColumn("partition", "int"),
-            dg.TableColumn("next_offset", "int"),
-            dg.TableColumn("applied_up_to"),
-        ]
-    )
-    return dg.MetadataValue.table(records, schema)
-
-
-def _recorded(summary: RunSummary) -> dg.TableMetadataValue:
-    """A row a table, kind and decision: how many keys this run recorded in `dts.conflict`."""
-    records = [
-        dg.TableRecord({"table": table, "kind": kind, "decision": decision, "keys": int(count)})
-        for table, counts in sorted(summary.tables.items())
-        for name, count in sorted(counts.items())
-        if name.startswith(RECORDED)
-        for kind, decision in [name.removeprefix(RECORDED).split("/")]
-    ]
-    columns = [dg.TableColumn(name) for name in ("table", "kind", "decision")]
-    schema = dg.TableSchema([*columns, dg.TableColumn("keys", "int")])
-    return dg.MetadataValue.table(records, schema)
-
-
-def _utc(ts_ms: int) -> str:
-    """The time in UTC; empty where nothing was applied yet."""
-    moment = datetime.fromtimestamp(ts_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds") if ts_ms else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dts_pipeline.config import BatchConfig, Config, SiteConfig
+from dts_pipeline.config import BatchConfig, Config, ConnectConfig, SiteConfig
 from dts_pipeline.core.links import Link
 
 if TYPE_CHECKING:  # pandas, SQLAlchemy and Kafka's client are left for the run to import
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # pandas, SQLAlchemy and Kafka's client are left for the run 
 
     from dts_pipeline.adapters.database import Database
     from dts_pipeline.core.batches import Applied, Batch, Plan, RunSummary
+    from dts_pipeline.errors import DtsError
     from dts_pipeline.stages import LinkRuntime
 
 KAFKA = "kafka"
@@ -29,7 +30,8 @@ class Stages:
     """The stages that the ops call, in their order; `dts_pipeline.stages` documents each.
 
     `retry_waits`: seconds before each repetition of plan_ranges or pull after a transient error;
-    they only read. apply repeats by itself, and a stage between has given its frame away.
+    they only read. apply repeats by itself, and a stage between has given its frame away. `failed`
+    is told the error that ends a run.
     """
 
     plan_ranges: Callable[[LinkRuntime], Plan]
@@ -41,6 +43,7 @@ class Stages:
     summarize: Callable[[LinkRuntime, Plan, Sequence[Applied]], RunSummary]
     behind: Callable[[LinkRuntime], int]
     retry_waits: tuple[float, ...] = (2.0, 5.0, 15.0)
+    failed: Callable[[LinkRuntime, DtsError], None] = lambda runtime, error: None
 
 
 class SiteResource(dg.ConfigurableResource[Any]):
@@ -57,11 +60,9 @@ class SiteResource(dg.ConfigurableResource[Any]):
     def database(self, site: str) -> Database:
         """The connections to this server, under the site's name in dts.yaml."""
         from dts_pipeline.adapters.database import Database
+        from dts_pipeline.adapters.tls import TlsFiles
 
-        tls: dict[str, object] = {}
-        if self.ca:
-            tls = {"ca": self.ca, "check_hostname": True, "verify_mode": "required"}
-            tls |= {name: path for name in ("cert", "key") if (path := getattr(self, name))}
+        tls = TlsFiles(self.ca, self.cert, self.key) if self.ca else None
         return Database(site, self.host, self.port, self.user, self.password, tls)
 
 
@@ -77,8 +78,7 @@ def resources_of(config: Config, stages: Stages | None) -> dict[str, Any]:
     for name, site in config.sites.items():
         found[site_key(name)] = _site_resource(site)
     for link in config.resolved_links().values():
-        url = config.connect.url if config.connect else None
-        found[runtime_key(link.name)] = _runtime_resource(link, config.batch, url)
+        found[runtime_key(link.name)] = _runtime_resource(link, config.batch, config.connect)
     return found | {STAGES: stages or _real_stages}
 
 
@@ -93,14 +93,14 @@ def runtime_key(link: str) -> str:
 
 
 def _site_resource(site: SiteConfig) -> SiteResource:
-    tls = site.tls.model_dump() if site.tls else {}
+    tls = site.tls.model_dump(include={"ca", "cert", "key"}) if site.tls else {}
     return SiteResource(
-        host=site.host, port=site.port, user=site.user, password=_reference(site.password), **tls
+        host=site.host, port=site.port, user=site.user, password=reference(site.password), **tls
     )
 
 
 def _kafka_properties(kafka: Mapping[str, object]) -> dict[str, str]:
-    return {key: _reference(_spelled(value)) for key, value in kafka.items()}
+    return {key: reference(_spelled(value)) for key, value in kafka.items()}
 
 
 def _spelled(value: object) -> str:
@@ -108,14 +108,14 @@ def _spelled(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _reference(text: str) -> str:
+def reference(text: str) -> str:
     """`${NAME}` as a reference that Dagster resolves in the run, so that the UI shows the name."""
     match = _SECRET.fullmatch(text)
     return dg.EnvVar(match[1]) if match else text
 
 
 def _runtime_resource(
-    link: Link, limits: BatchConfig, connect_url: str | None
+    link: Link, limits: BatchConfig, connect: ConnectConfig | None
 ) -> dg.ResourceDefinition:
     source, target = site_key(link.source), site_key(link.target)
 
@@ -124,6 +124,7 @@ def _runtime_resource(
         description=f"What the stages of {link.name} work with.",
     )
     def runtime(context: dg.InitResourceContext) -> Iterator[LinkRuntime]:
+        from dts_pipeline.adapters.sites import tls_files
         from dts_pipeline.stages import LinkRuntime
 
         sites = {key: getattr(context.resources, key) for key in (source, target)}
@@ -133,7 +134,8 @@ def _runtime_resource(
             source=sites[source].database(link.source),
             target=sites[target].database(link.target),
             kafka=dict(context.resources.kafka.properties),
-            connect_url=connect_url,
+            connect_url=connect.url if connect else None,
+            connect_tls=tls_files(connect.tls) if connect else None,
             run_id=context.run.run_id if context.run else "",
         )
         try:
@@ -157,4 +159,5 @@ def _real_stages(_context: dg.InitResourceContext) -> Stages:
         apply=stages.apply,
         summarize=stages.summarize,
         behind=stages.behind,
+        failed=stages.failed,
     )

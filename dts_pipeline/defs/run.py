@@ -23,19 +23,28 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_link_in_process(
-    config: Config, link: str, environ: Mapping[str, str], *, stages: Stages | None = None
+    config: Config,
+    link: str,
+    environ: Mapping[str, str],
+    *,
+    lane: str | None = None,
+    stages: Stages | None = None,
 ) -> RunSummary:
     """Runs `sync_<link>` here, one run of as many batches as fit into `max_seconds`.
+
+    `lane` names the one to run of a link that has several.
 
     `environ` must be the process's environment: Dagster reads the secrets from there when the run
     starts. With DAGSTER_HOME in it, the run is stored there and seen in the UI. `stages` replaces
     the real ones. Raises the DtsError that ended the run, as the stage raised it.
     """
     resolve_secrets(config, environ)
-    if link not in config.resolved_links():
-        known = ", ".join(sorted(config.resolved_links()))
+    known = config.resolved_links()
+    if link not in known:
         raise TerminalError(
-            "unknown_link", f"there is no link {link}", remedy=f"dts.yaml has: {known}."
+            "unknown_link",
+            f"there is no link {link}",
+            remedy=f"dts.yaml has: {', '.join(sorted(known))}.",
         )
     job = build_definitions(config, stages=stages).resolve_job_def(job_name(link))
     with _instance(environ) as instance:
@@ -45,6 +54,7 @@ def run_link_in_process(
                 instance=instance,
                 raise_on_error=False,
                 tags={PROCESS_TAG: this_process()},
+                partition_key=lane if known[link].lanes else None,
             )
         except dg.DagsterExecutionInterruptedError:
             raise KeyboardInterrupt from None

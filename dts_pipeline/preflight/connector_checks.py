@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dts_pipeline.adapters.connect_api import RegisteredConnector
 from dts_pipeline.adapters.connector_status import (
+    BEGIN_ANEW,
     LARGER_THAN_KAFKA,
     MESSAGE_TOO_LARGE,
+    NO_SUCH_PLACE,
+    POSITION_LOST,
     RAISE_LIMIT,
 )
 from dts_pipeline.core.connector_config import CONNECTOR_CLASSES, WATERMARK_TABLE, is_captured
@@ -31,6 +34,8 @@ def running(facts: Facts, site: str, connector: RegisteredConnector) -> Problems
             RAISE_LIMIT,
             code=MESSAGE_TOO_LARGE,
         )
+    elif status.is_failed and status.lost_position:
+        yield error(NO_SUCH_PLACE, BEGIN_ANEW, code=POSITION_LOST)
     elif not status.is_running:
         tasks = ", ".join(status.tasks) or "none"
         causes = f" ({' < '.join(status.causes)})" if status.causes else ""

@@ -29,9 +29,10 @@ class Trigger:
 class SiteFacts:
     """A server as the pipeline's account sees it.
 
-    `variables` are the server's global variables. `origin_errno` is the error of really trying
-    the origin stamp, 0 where it worked. `refused` maps a table to the rights that were refused
-    on it. `triggers` and `replicas` are None where the account may not see them.
+    `variables` are the server's global variables, and of its status `slaves_running`.
+    `origin_errno` is the error of really trying the origin stamp, 0 where it worked.
+    `refused` maps a table to the rights that were refused on it. `triggers` and `replicas` are
+    None where the account may not see them.
     `clock_ahead` is in seconds against this machine, `clock_doubt` how far it may be off.
     `checkpoints` are those of the links that write here, by link; `used_marks` names the links
     whose next GTID the server has executed already.

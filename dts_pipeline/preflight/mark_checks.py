@@ -6,7 +6,7 @@ from dts_pipeline.core.grants import Account, SiteUse, pipeline_grants
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.preflight.facts import Facts, SiteFacts
-from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error
+from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, warning
 from dts_pipeline.preflight.registry import Problems, link_check, site_check
 
 _NO_PRIVILEGE = 1227
@@ -85,9 +85,11 @@ def mark_domain(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts)
                 site=site.name,
             )
         elif str(domain) in _domains(site.variables.get("gtid_slave_pos", "")):
-            yield error(
-                f"the server replicates GTID domain {domain} from elsewhere, so those writes would "
-                "be dropped as the pipeline's",
+            # A replica that was promoted in a site's place remembers the pipeline's own writes.
+            stops = bool(site.number("slaves_running"))
+            yield (error if stops else warning)(
+                f"the server {'replicates' if stops else 'has replicated'} GTID domain {domain} "
+                "from elsewhere; writes of others than the pipeline would be dropped as its own",
                 "Give mark_domain_id another number.",
                 code="mark_domain_taken",
                 site=site.name,

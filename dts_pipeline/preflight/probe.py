@@ -46,6 +46,7 @@ _LEDGER_COLUMNS = {
     "conflict": "id",
     "quarantine": "id",
     "watermark": "name",
+    "written": "mark",
 }
 _STAGE = f"{quoted(LEDGER_SCHEMA)}.{quoted('preflight_trial')}"
 _STAGE_TRIALS = (
@@ -76,7 +77,7 @@ def probe_site(database: Database, links: Iterable[Link], connector_user: str) -
         name=database.site,
         version=facts.version,
         dialect=facts.dialect,
-        variables={row[0].lower(): row[1] for row in database.query("SHOW GLOBAL VARIABLES")},
+        variables=_variables(database),
         tables=tables,
         ledger=ledger,
         origin_errno=_first_error(database, _ORIGIN_TRIALS[facts.dialect]),
@@ -91,19 +92,25 @@ def probe_site(database: Database, links: Iterable[Link], connector_user: str) -
     )
 
 
+def _variables(database: Database) -> dict[str, str]:
+    asked = ("SHOW GLOBAL VARIABLES", "SHOW GLOBAL STATUS LIKE 'Slaves_running'")
+    return {row[0].lower(): row[1] for question in asked for row in database.query(question)}
+
+
 def _checkpoints(
     database: Database, links: Iterable[Link], tables: frozenset[str]
 ) -> dict[str, Checkpoint]:
-    """The checkpoints of the links that write here, as far as they have run."""
+    """The checkpoints of the links that write here, by link and lane, as far as they have run."""
     if not tables >= {"installation", "checkpoint"}:
         return {}
     ledger = Ledger(database)
-    found = {
-        link.name: ledger.read(link.name, link.lane)
+    return {
+        lane.title: checkpoint
         for link in links
         if link.target == database.site
+        for lane in link.each_lane()
+        if (checkpoint := ledger.read(link.name, lane.lane)) is not None
     }
-    return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
 
 
 def _used_marks(
@@ -115,7 +122,7 @@ def _used_marks(
     installation = Ledger(database).installation()
     used = set()
     for name, at in checkpoints.items():
-        uuid = mark_uuid(installation, name, at.lane, at.generation)
+        uuid = mark_uuid(installation, at.link, at.lane, at.generation)
         gtid = f"{uuid}:{at.mark_sequence + 1}"
         sql = "SELECT GTID_SUBSET(:gtid, @@GLOBAL.gtid_executed) AS used"
         if database.query(sql, {"gtid": gtid})[0].used:

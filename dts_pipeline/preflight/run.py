@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dts_pipeline.adapters.connect_api import ConnectApi, RegisteredConnector
+from dts_pipeline.adapters.connect_api import RegisteredConnector
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin, TopicSettings
-from dts_pipeline.adapters.sites import kafka_properties, open_databases
+from dts_pipeline.adapters.sites import kafka_properties, open_connect, open_databases
 from dts_pipeline.config import Config
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import DtsError
@@ -171,5 +171,5 @@ def _topics(config: Config, secrets: Mapping[str, str]) -> dict[str, TopicSettin
 def _connectors(config: Config) -> dict[str, RegisteredConnector] | None:
     if config.connect is None:
         return None
-    with ConnectApi(config.connect.url, patience=3.0) as connect:
+    with open_connect(config.connect, patience=3.0) as connect:
         return connect.connectors()

@@ -10,7 +10,9 @@ from dts_pipeline.preflight.registry import Problems, site_check
 
 # REPLICATION_APPLIER came with MySQL 8.0.18, BINLOG REPLAY with MariaDB 10.5.2.
 _OLDEST = {Dialect.MYSQL: (8, 0, 18), Dialect.MARIADB: (10, 5, 2)}
-_LEDGER = frozenset({"installation", "checkpoint", "batch", "conflict", "quarantine", "watermark"})
+_LEDGER = frozenset(
+    {"installation", "checkpoint", "batch", "conflict", "quarantine", "watermark", "written"}
+)
 _DAY = 86_400
 _CLOCK_SECONDS = 1.0
 

@@ -11,7 +11,9 @@ from dts_pipeline.core.contract import (
     unlogged_cascades,
     untold,
 )
+from dts_pipeline.core.lanes import refuse_divided
 from dts_pipeline.core.links import Link
+from dts_pipeline.errors import TerminalError
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, of_difference, warning
 from dts_pipeline.preflight.registry import Problems, link_check
@@ -101,6 +103,19 @@ def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) ->
                 table=key.child,
                 site=source.name,
             )
+
+
+@link_check("lanes_divide", "rows that depend on each other are in one lane")
+def lanes_divide(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
+    """Lanes write apart from each other, so foreign keys and unique values stay inside of one."""
+    if not link.lanes:
+        yield SKIP
+        return
+    try:
+        refuse_divided(link, {table.full_name: table for table in facts.carried(link)})
+    except TerminalError as problem:
+        place = {k: str(v) for k, v in problem.where.items() if k != "link"}
+        yield error(problem.message, problem.remedy, site=source.name, **place)
 
 
 @link_check("trigger_at_target", "no trigger fires for carried rows")

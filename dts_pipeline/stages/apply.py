@@ -32,6 +32,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         run_id=runtime.run_id,
         cascades=plan.cascades,
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
+        loads=runtime.limits.staging == "auto" and runtime.target.loads,
     )
     result = runtime.writer.apply(request)
     reached(Point.APPLIED)

@@ -89,6 +89,9 @@ def judge(
     without a checkpoint carries nothing: the rows are then only read once more.
     """
     patience = patience or Patience()
+    names = [table.comparison.pair.name for table in candidates]
+    # Lanes that have none of the tables may be stopped, or behind.
+    links = [lane for link in links for lane in link.groups if any(map(lane.link.matches, names))]
     if not all(has_run(runtime) for runtime in links):
         for table in candidates:
             table.read()
@@ -110,7 +113,7 @@ def judge(
 
 def has_run(runtime: LinkRuntime) -> bool:
     """Whether a link has a checkpoint."""
-    return runtime.ledger.read(runtime.link.name, runtime.link.lane) is not None
+    return runtime.standing() is not None
 
 
 class Watch:
@@ -197,7 +200,7 @@ class Watch:
 
     def _log(self, runtime: LinkRuntime) -> SourceLog:
         link = runtime.link
-        standing = runtime.ledger.read(link.name, link.lane)
+        standing = runtime.standing()
         assert standing is not None
         if standing.paused:
             raise _paused(runtime)
@@ -210,7 +213,7 @@ class Watch:
         return log
 
     def _is_past(self, runtime: LinkRuntime, log: SourceLog, place: int) -> bool:
-        standing = runtime.ledger.read(runtime.link.name, runtime.link.lane)
+        standing = runtime.standing()
         if standing is None or standing.paused:
             raise _paused(runtime)
         at = standing.partitions.get(log.transaction_topic)

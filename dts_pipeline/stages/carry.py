@@ -12,7 +12,13 @@ from dts_pipeline.stages.summary import summarize
 
 
 def carry(runtime: LinkRuntime) -> RunSummary:
-    """Applies what a link has left, as many batches as a run may; raises what the stages raise."""
+    """Applies what a link has left, as many batches as a run may; raises what the stages raise.
+
+    Of a link's lanes one after the other; what became of the last is returned.
+    """
+    *others, runtime = runtime.lanes
+    for lane in others:
+        carry(lane)
     plan = plan_ranges(runtime)
     applied = []
     for slot in range(plan.slots):

@@ -34,7 +34,7 @@ def contract(runtime: LinkRuntime) -> ContractReport:
     """Compares what there is now; writes nothing, refuses nothing.
 
     Raises TransientError where a server is away, TerminalError `connector_missing`,
-    `connector_failed` or `connector_stopped`.
+    `connector_failed`, `connector_position_lost` or `connector_stopped`.
     """
     link = runtime.link
     source = read_tables(runtime.source, link.matches)
@@ -61,7 +61,7 @@ def connector_settings(runtime: LinkRuntime) -> Mapping[str, str] | None:
     if runtime.connect_url is None:
         return None
     try:
-        with ConnectApi(runtime.connect_url) as api:
+        with ConnectApi(runtime.connect_url, tls=runtime.connect_tls) as api:
             return api.running_of(runtime.link.source_prefix).settings
     except TerminalError as error:
         if error.code != MESSAGE_TOO_LARGE:

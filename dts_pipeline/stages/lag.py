@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.adapters.watermarks import watermark_topic, write_watermark
 from dts_pipeline.core.batches import Checkpoint
-from dts_pipeline.core.envelope import parse_transaction_messages
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline.core.transactions import Segment, segments_of
+from dts_pipeline.core.segments import Segment, segments_of
+from dts_pipeline.core.transaction_messages import parse_transaction_messages
 from dts_pipeline.core.watermarks import Watermark, nothing_left, parse_watermark, place_of
 from dts_pipeline.errors import DtsError
 from dts_pipeline.stages.runtime import LinkRuntime

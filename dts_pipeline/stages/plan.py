@@ -13,6 +13,7 @@ from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.continuity import NEW_START, refuse_break
 from dts_pipeline.core.contract import CASCADE_REMEDY, is_grave, unlogged_cascades, untold
 from dts_pipeline.core.decode_modes import ValueModes
+from dts_pipeline.core.lanes import refuse_divided
 from dts_pipeline.core.links import Start
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import ForeignKey, Table
@@ -24,7 +25,8 @@ from dts_pipeline.stages.contract import (
     table_differences,
 )
 from dts_pipeline.stages.counters import check_counters
-from dts_pipeline.stages.runtime import LinkRuntime
+from dts_pipeline.stages.lanes import arranged
+from dts_pipeline.stages.runtime import PACED_SECONDS, LinkRuntime
 
 _MAX_SLOTS = 500
 _Offsets = Mapping[TopicPartition, tuple[int, int]]
@@ -34,22 +36,25 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     """Reads the checkpoint and Kafka's offsets; refuses what cannot be carried on from.
 
     Raises TerminalError: `ledger_missing`, `table_missing`, `topic_missing`, `topic_compacted`,
-    `topic_recreated`, `partitions_added`, `offsets_lost`, `start_needed`, `source_changed`, or a
-    code of the contract between the sites' tables; TransientError where a server is away.
+    `topic_recreated`, `partitions_added`, `offsets_lost`, `start_needed`, `source_changed`,
+    `lanes_changed`, `lanes_divide`, a code of the contract between the sites' tables;
+    TransientError where a server is away.
     """
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
     settings = connector_settings(runtime)
-    source_tables = read_tables(runtime.source, link.matches)
+    carried = read_tables(runtime.source, link.whole.matches)
+    refuse_divided(link, carried)
+    source_tables = {name: table for name, table in carried.items() if link.matches(name)}
     tables = read_tables(runtime.target, link.matches)
     found = setting_differences(runtime, settings, source_tables.values())
     refuse(runtime, (difference for difference in found if difference.changes_rows))
     check_tables(runtime, source_tables, tables)
     check_counters(link, source_tables, tables)
     _check_domain(runtime)
-    checkpoint = runtime.ledger.read(link.name, link.lane)
-    topics = _topics(runtime, source_tables, checkpoint)
+    checkpoint = arranged(runtime, carried)
+    topics = link_topics(runtime, source_tables, checkpoint)
     offsets = runtime.admin.offsets(
         [TopicPartition(t.name, p) for t in topics.values() for p in range(t.partitions)]
     )
@@ -102,7 +107,9 @@ def _slots(
     runtime: LinkRuntime, checkpoint: Checkpoint, until: Mapping[TopicPartition, int]
 ) -> int:
     """Enough slots for what is there; those that find nothing left are skipped."""
-    batches = math.ceil(_behind(checkpoint, until) / runtime.limits.max_events)
+    batches = math.ceil(_behind(checkpoint, until) / runtime.max_events)
+    if runtime.link.max_events_per_second is not None:
+        batches = min(batches, math.ceil(runtime.limits.max_seconds / PACED_SECONDS))
     return min(1 + 2 * batches, _MAX_SLOTS)
 
 
@@ -185,12 +192,13 @@ def _check_domain(runtime: LinkRuntime) -> None:
         )
 
 
-def _topics(
+def link_topics(
     runtime: LinkRuntime, tables: Mapping[str, Table], checkpoint: Checkpoint | None
 ) -> dict[str, TopicSettings]:
     """The link's topics that exist; a table without events yet has none.
 
-    Those of the checkpoint are among them, also when their table has been dropped since.
+    Those of the checkpoint are among them, also when their table has been dropped since. Raises
+    TerminalError `topic_missing`, `topic_compacted`.
     """
     link = runtime.link
     names = {link.transaction_topic, *(link.topic_of(name) for name in tables)}
@@ -222,7 +230,10 @@ def _first_checkpoint(
 ) -> Checkpoint:
     link = runtime.link
     partitions = {}
-    if link.start is Start.LATEST:
+    # A lane that has no topic yet has nothing to look for in what is there already.
+    is_bare = link.own is not None and topics.keys() <= {link.transaction_topic}
+    latest = link.start is Start.LATEST or is_bare
+    if latest:
         # Asked again, last: rows whose BEGIN comes later than this then lie behind their start.
         transactions = TopicPartition(link.transaction_topic, 0)
         offsets = {
@@ -230,7 +241,7 @@ def _first_checkpoint(
             **runtime.admin.offsets([tp for tp in offsets if tp == transactions]),
         }
     for tp, (low, high) in offsets.items():
-        if link.start is Start.EARLIEST and low > 0:
+        if link.start is Start.EARLIEST and low > 0 and not latest:
             raise TerminalError(
                 "start_needed",
                 "Kafka has already removed the beginning of a topic",
@@ -238,7 +249,7 @@ def _first_checkpoint(
                 remedy="Make both sites equal, then set `start: available` (what Kafka still "
                 "holds) or `start: latest` (only what comes from now on).",
             )
-        first = high if link.start is Start.LATEST else low
+        first = high if latest else low
         partitions[tp] = PartitionCheckpoint(first, topics[tp.topic].id)
     return Checkpoint(
         link.name, link.lane, 1, 0, partitions, incarnation=runtime.source.facts.incarnation

@@ -9,7 +9,6 @@ import pandas as pd
 from dts_pipeline.adapters.quarantine import Quarantined, end_record, free, listed, standing
 from dts_pipeline.adapters.reconcile_site import ReconcileSite
 from dts_pipeline.adapters.verdicts import classify
-from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core.batches import Batch, Plan
 from dts_pipeline.core.compaction import CHANGE_COLUMNS
 from dts_pipeline.core.conflicts import Kind
@@ -35,6 +34,8 @@ def retry(
     None) the last change that was held is written. Raises TerminalError `quarantine_unknown`, what
     `reconcile` raises, and what the key was put there for, if that still is so.
     """
+    row = _row(runtime, number)
+    runtime = runtime.writing(row.table, row.partition)
     plan = plan_ranges(runtime)
     for _ in range(_ATTEMPTS):
         row = _row(runtime, number)
@@ -112,7 +113,7 @@ def _write(runtime: LinkRuntime, plan: Plan, row: Quarantined) -> bool:
                 raise _moving(row)
             for table in staged:
                 classify(site.cursor, request, table)
-            write_rows(site.cursor, staged)
+            site.write_staged(staged)
             free(site.cursor, row)
             end_record(site.cursor, row)
             site.commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,18 +12,25 @@ from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.envelope import parse_events
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.segments import Segment, segments_of
+from dts_pipeline.core.transaction_messages import parse_transaction_messages
 from dts_pipeline.core.transactions import (
     Cut,
-    Segment,
     crash_in_view,
+    early_until,
     expected_events,
     find_cut,
 )
+from dts_pipeline.core.waiting import Announced
 from dts_pipeline.stages.doubts import refuse_too_large
+from dts_pipeline.stages.parsed_events import ParsedEvents, last_transaction
 from dts_pipeline.stages.runtime import LinkRuntime
 
+_TRANSACTION_MESSAGES = 200_000
 _GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
+_USUAL_BYTES = 1_000
+_FEW_MESSAGES = 50
 _TOMBSTONE_SECONDS = 1.0
 
 
@@ -35,6 +42,15 @@ class Read:
     events: pd.DataFrame
     positions: Mapping[TopicPartition, int]
     cut: Cut
+
+
+def read_announced(runtime: LinkRuntime, start: int, until: int) -> Announced:
+    """Reads BEGINs and ENDs between two offsets of the transaction topic, at most 200,000."""
+    topic = TopicPartition(runtime.link.transaction_topic, 0)
+    buffers = runtime.reader.read_to_end({topic: start}, {topic: until}, _TRANSACTION_MESSAGES)
+    messages = parse_transaction_messages(topic, buffers[topic].messages)
+    newest = max((message.timestamp for message in messages), default=0)
+    return Announced(segments_of(messages), newest)
 
 
 def read_events(
@@ -49,19 +65,30 @@ def read_events(
     transaction, which may use up to `max_transaction_bytes`.
     """
     reader, carried, limits = runtime.reader, runtime.link.matches, runtime.limits
-    wanted = _within(segments, limits.max_events, carried)
+    wanted = _within(segments, runtime.max_events, carried)
     missing: Mapping[str, int] = expected_events(wanted, carried)
     limit, give_up_at = limits.max_bytes, 0.0
     reader.assign(start)
+    parsed = ParsedEvents(reader)
+    early = early_until(segments) if checkpoint.batch == 0 else 0
     while True:
-        _read_missing(runtime, missing, limit, wait=bool(give_up_at))
+        later = _later_transactions(segments, wanted)
+        _read_missing(runtime, missing, limit, parsed, later, wait=bool(give_up_at))
         if crash_in_view(wanted):
-            _read_past(runtime, wanted)
-        events = parse_buffers(reader)
-        cut = _find_cut(runtime, checkpoint, wanted, events, start)
+            _read_past(runtime, wanted, parsed)
+        events = parsed.frame()
+        cut = find_cut(
+            wanted,
+            events,
+            carried,
+            early_until_ms=early,
+            unverified_until_ms=_unverified_until_ms(checkpoint, events, start),
+        )
         missing = cut.missing
         over = reader.bytes > limit
-        if cut.complete == len(wanted) or (over and cut.complete):
+        # Transactions of tables that the link does not carry are whole, and no reason to end here:
+        # a large one behind them would never be reached.
+        if cut.complete == len(wanted) or (over and (cut.segment_of < cut.complete).any()):
             break
         if over:
             refuse_too_large(runtime, wanted, cut)
@@ -72,10 +99,11 @@ def read_events(
         elif not give_up_at:
             give_up_at = time.monotonic() + _GRACE_SECONDS
         elif time.monotonic() > give_up_at:
-            break
-    _read_last_tombstones(reader)
-    positions = {tp: buffer.position for tp, buffer in reader.buffers.items()}
-    return Read(wanted, events, positions, cut)
+            longer = _with_what_was_sent_again(segments, wanted, cut)
+            if len(longer) == len(wanted):
+                break
+            wanted, limit, give_up_at = longer, limits.max_transaction_bytes, 0.0
+    return Read(wanted, events, _ends_behind_tombstones(reader), cut)
 
 
 def _more_to_read(runtime: LinkRuntime, missing: Mapping[str, int]) -> bool:
@@ -84,28 +112,17 @@ def _more_to_read(runtime: LinkRuntime, missing: Mapping[str, int]) -> bool:
     return any(tp.topic in topics and not b.at_end for tp, b in runtime.reader.buffers.items())
 
 
-def _find_cut(
-    runtime: LinkRuntime,
-    checkpoint: Checkpoint,
-    wanted: Sequence[Segment],
-    events: pd.DataFrame,
-    start: Mapping[TopicPartition, int],
-) -> Cut:
-    """The cut; a link that starts in the middle of its topics cannot verify what lies across."""
-    unverified = -1
-    if checkpoint.batch == 0 and any(start.values()):
-        first = events.drop_duplicates(["topic", "partition"], keep="first")
-        places = zip(first["topic"].tolist(), first["partition"].tolist(), strict=True)
-        times = first["timestamp"].tolist()
-        later = [ms for tp, ms in zip(places, times, strict=True) if start[TopicPartition(*tp)]]
-        unverified = max(later, default=0)
-    return find_cut(
-        wanted,
-        events,
-        runtime.link.matches,
-        first_batch=checkpoint.batch == 0,
-        unverified_until_ms=unverified,
-    )
+def _unverified_until_ms(
+    checkpoint: Checkpoint, events: pd.DataFrame, start: Mapping[TopicPartition, int]
+) -> int:
+    """Up to when transactions are not verified: a link can start in the middle of its topics."""
+    if checkpoint.batch or not any(start.values()):
+        return -1
+    first = events.drop_duplicates(["topic", "partition"], keep="first")
+    places = zip(first["topic"].tolist(), first["partition"].tolist(), strict=True)
+    times = first["timestamp"].tolist()
+    later = [ms for tp, ms in zip(places, times, strict=True) if start[TopicPartition(*tp)]]
+    return max(later, default=0)
 
 
 def _within(
@@ -134,9 +151,41 @@ def _within(
     return segments[:end]
 
 
-def _read_missing(runtime: LinkRuntime, missing: Mapping[str, int], limit: int, wait: bool) -> None:
+def _with_what_was_sent_again(
+    segments: Sequence[Segment], wanted: Sequence[Segment], cut: Cut
+) -> Sequence[Segment]:
+    """Up to the last segment of each of the wanted transactions, where all wait for one of them.
+
+    What is missing may have come there; nothing in between can be taken without it.
+    """
+    if cut.waiting is None or (cut.segment_of < cut.complete).any():
+        return wanted
+    last = {segment.transaction: index for index, segment in enumerate(segments)}
+    end, reached = 0, len(wanted)
+    while end < reached:
+        end, reached = reached, 1 + max(last[segment.transaction] for segment in segments[:reached])
+    return segments[:reached]
+
+
+def _later_transactions(segments: Sequence[Segment], wanted: Sequence[Segment]) -> set[str]:
+    """Those that were begun behind the wanted ones."""
+    names = {segment.transaction for segment in segments[len(wanted) :]}
+    return names - {segment.transaction for segment in wanted}
+
+
+def _read_missing(
+    runtime: LinkRuntime,
+    missing: Mapping[str, int],
+    limit: int,
+    parsed: ParsedEvents,
+    later: Collection[str],
+    *,
+    wait: bool,
+) -> None:
     """Reads so many more events of each table, or up to the ends of its topic-partitions.
 
+    A topic-partition that has come to a later transaction is read on only where no other is left:
+    brokers send long stretches of one, and what is missing hardly lies behind.
     `wait`: the ends were reached before, so poll once for what has come since.
     """
     reader = runtime.reader
@@ -154,52 +203,69 @@ def _read_missing(runtime: LinkRuntime, missing: Mapping[str, int], limit: int, 
         ]
         if not lacking:
             return
+        if later and len(lacking) > 1:
+            nearer = [tp for tp in lacking if last_transaction(tp, reader.buffers[tp]) not in later]
+            lacking = nearer or lacking
         reader.read_only(lacking)
         need = sum(due[topic] - have[topic] for topic in {tp.topic for tp in lacking})
-        idle_since = reader.check_idle(idle_since, reader.poll(need, _POLL_SECONDS))
+        came = reader.poll(min(need, _room(reader, limit)), _POLL_SECONDS, parsed.take)
+        idle_since = reader.check_idle(idle_since, came)
         if wait:
             return
 
 
-def _read_past(runtime: LinkRuntime, wanted: Sequence[Segment]) -> None:
+def _room(reader: KafkaReader, limit: int) -> int:
+    """About how many messages fit into the limit, by those read so far; it is passed by few."""
+    count = sum(buffer.events for buffer in reader.buffers.values())
+    usual = reader.bytes / count if count else _USUAL_BYTES
+    return _FEW_MESSAGES + int((limit - reader.bytes) / usual)
+
+
+def _read_past(runtime: LinkRuntime, wanted: Sequence[Segment], parsed: ParsedEvents) -> None:
     """Reads every topic-partition to its end, or to an event of a later transaction.
 
     Where the connector died, first copies may lie where no END announces anything.
     """
     reader = runtime.reader
-    names = {segment.transaction for segment in wanted}
+    names = {None, *(segment.transaction for segment in wanted)}
     idle_since = time.monotonic()
     while reader.bytes <= runtime.limits.max_transaction_bytes:
         open_ends = []
         for tp, buffer in reader.buffers.items():
-            last = parse_events(tp, buffer.messages[-2:])["transaction"].dropna()
-            if not buffer.at_end and (last.empty or last.iloc[-1] in names):
+            if not buffer.at_end and last_transaction(tp, buffer) in names:
                 open_ends.append(tp)
         if not open_ends:
             return
         reader.read_only(open_ends)
-        idle_since = reader.check_idle(idle_since, reader.poll(1_000, _POLL_SECONDS))
+        came = reader.poll(1_000, _POLL_SECONDS, parsed.take)
+        idle_since = reader.check_idle(idle_since, came)
     refuse_too_large(runtime, wanted, None)
 
 
-def _read_last_tombstones(reader: KafkaReader) -> None:
-    """Reads the tombstone behind a delete that came last.
+def _ends_behind_tombstones(reader: KafkaReader) -> dict[TopicPartition, int]:
+    """Where reading ends: behind the tombstone of a delete that came last, which is read, too.
 
-    Without it the link would look behind by one message until the table's next event. Whatever
-    else comes instead lies past the cut, like all that was read too far.
+    Without it the link would look behind by one message until the table's next event. A row event
+    that comes with it, or instead, is in no frame: the end stays in front of it, or it would be
+    passed over.
     """
-    ends = {}
+    ends = {tp: buffer.position for tp, buffer in reader.buffers.items()}
+    open_ends = set()
     for tp, buffer in reader.buffers.items():
         last = buffer.messages[-1:]
         if last and last[0].value is not None and (parse_events(tp, last)["op"] == "d").any():
-            ends[tp] = buffer.position
+            open_ends.add(tp)
     until = time.monotonic() + _TOMBSTONE_SECONDS
-    while ends and time.monotonic() < until:
-        reader.read_only(list(ends))
-        reader.poll(len(ends), _POLL_SECONDS)
-        ends = {
-            tp: position for tp, position in ends.items() if reader.buffers[tp].position == position
-        }
+    while open_ends and time.monotonic() < until:
+        reader.read_only(open_ends)
+        reader.poll(len(open_ends), _POLL_SECONDS)
+        for tp in sorted(open_ends):
+            came = [m for m in reader.buffers[tp].messages if m.offset >= ends[tp]]
+            if came and came[0].value is None:
+                ends[tp] = came[0].offset + 1
+            if came:
+                open_ends.discard(tp)
+    return ends
 
 
 def _events_by_topic(reader: KafkaReader) -> dict[str, int]:
@@ -207,11 +273,3 @@ def _events_by_topic(reader: KafkaReader) -> dict[str, int]:
     for tp, buffer in reader.buffers.items():
         have[tp.topic] = have.get(tp.topic, 0) + buffer.events
     return have
-
-
-def parse_buffers(reader: KafkaReader) -> pd.DataFrame:
-    """All row events that the reader holds; columns as `envelope.parse_events` gives them."""
-    frames = [parse_events(tp, b.messages) for tp, b in reader.buffers.items() if b.messages]
-    if not frames:
-        return parse_events(TopicPartition("", 0), [])
-    return pd.concat(frames, ignore_index=True)

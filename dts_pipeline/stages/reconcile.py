@@ -45,6 +45,18 @@ class PairRuntime:
         return self.forth.link.pair or self.forth.link.name
 
     @property
+    def lanes(self) -> tuple[PairRuntime, ...]:
+        """Both links' lanes by table; a round holds those of its keys, and no others."""
+        if len(self.forth.groups) == 1:
+            return (self,)
+        both = zip(self.forth.groups, self.back.groups, strict=True)
+        return tuple(PairRuntime(forth, back) for forth, back in both)
+
+    def carries(self, table: str) -> bool:
+        """Whether a table is one of the lane's."""
+        return self.forth.link.matches(table)
+
+    @property
     def first(self) -> Database:
         """The first site: forth's source, back's target."""
         return self.forth.source
@@ -142,8 +154,8 @@ def reconcile_keys(
     done = 0
     with exclusive(pair):
         known = Tables.of(pair, [t.name for t in tables])
-        for part in _parts(tables, patience.keys):
-            _until_equal(pair, known, part, report, RoundKeys(reason, policy), carry, patience)
+        for lane, part in _parts_by_lane(pair, tables, patience.keys):
+            _until_equal(lane, known, part, report, RoundKeys(reason, policy), carry, patience)
             done += sum(len(t.keys) for t in part)
             if progress:
                 progress(done, total)
@@ -191,6 +203,15 @@ def _halves(tables: Sequence[TableKeys]) -> list[list[TableKeys]]:
     """The keys in two halves, so that a unique value in another row's way stops its key only."""
     total = sum(len(table.keys) for table in tables)
     return list(_parts(tables, (total + 1) // 2)) if total > 1 else []
+
+
+def _parts_by_lane(
+    pair: PairRuntime, tables: Sequence[TableKeys], at_most: int
+) -> Iterator[tuple[PairRuntime, list[TableKeys]]]:
+    """The rounds, each with keys of one lane: what stops another lane does not stop it."""
+    for lane in pair.lanes:
+        own = [t for t in tables if len(pair.lanes) == 1 or lane.carries(t.name)]
+        yield from ((lane, part) for part in _parts(own, at_most))
 
 
 def _parts(tables: Sequence[TableKeys], at_most: int) -> Iterator[list[TableKeys]]:

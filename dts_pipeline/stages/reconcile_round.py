@@ -74,7 +74,7 @@ class Held:
         self.places = [-1, -1]
 
     def _log(self, runtime: LinkRuntime) -> SourceLog:
-        standing = runtime.ledger.read(runtime.link.name, runtime.link.lane)
+        standing = runtime.standing()
         if standing is None:
             raise never_ran(runtime.link)
         if standing.paused:
@@ -182,7 +182,7 @@ class Held:
             work.round = work.round.caught_up()
 
     def _is_past(self, runtime: LinkRuntime, log: SourceLog, place: int) -> bool:
-        standing = runtime.ledger.read(runtime.link.name, runtime.link.lane)
+        standing = runtime.standing()
         if standing is None or standing.paused:
             raise paused(runtime.link) if standing else never_ran(runtime.link)
         position = standing.partitions[log.transaction_topic].next_offset

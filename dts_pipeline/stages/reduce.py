@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ from dts_pipeline.core import compaction, delta, marks
 from dts_pipeline.core.batches import Batch, Plan
 from dts_pipeline.core.duplicates import drop_duplicates, furthest_positions
 from dts_pipeline.core.gtids import GtidSet
+from dts_pipeline.core.links import Link
+from dts_pipeline.core.pingpong import put_back
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.cascades import cascades_of
 from dts_pipeline.stages.counters import split_counted
@@ -21,8 +24,9 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     """Drops second copies (R7), orders the events as the source wrote them, recognises marks.
 
     `frame` gains `ordinal` (int64) and `marked` (bool); the events of keys whose counters are added
-    up move to `counted` (rule R5); `cascades` is what follows from all of them unlogged. Raises
-    TerminalError `mark_unseen`, `truncate_event`, `source_position_regressed`,
+    up move to `counted` (rule R5); `cascades` is what follows from all of them unlogged. Of a lane
+    by partition only its own partitions' events are left. Raises
+    TerminalError `mark_unseen`, `marks_disagree`, `truncate_event`, `source_position_regressed`,
     `source_position_ambiguous`; PoisonError for a row of a table with counters or such cascades.
     """
     began = time.monotonic()
@@ -31,17 +35,25 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     events = _without_truncates(runtime, batch.frame)
     kept = drop_duplicates(events, before, applied)
     _refuse_unseen(runtime, kept)
+    _refuse_disagreeing(runtime, kept)
     marked = marks.recognise(kept, runtime.link.all_mark_domains)
     partitions = dict(batch.after.partitions)
     for tp, (position, ts_ms) in furthest_positions(kept).items():
         newest = max(partitions[tp].ts_ms, ts_ms)
         partitions[tp] = replace(partitions[tp], position=position, ts_ms=newest)
-    counts = {
-        "events": len(batch.frame),
-        "duplicates": len(events) - len(kept),
-        "marked": int(marked.sum()),
-    }
     kept = kept.assign(marked=marked)
+    returned, bounced = {}, None
+    if runtime.link.pair and _audits(runtime.link):
+        returned = marks.returned_rows(kept)
+    own = partial(_of_own_partitions, runtime.link)
+    events, kept = own(events), own(kept)
+    counts = {
+        "events": len(own(batch.frame)),
+        "duplicates": len(events) - len(kept),
+        "marked": int(kept["marked"].sum()),
+    }
+    if runtime.link.pair:
+        bounced = put_back(kept, runtime.link.restless_columns)
     cascades = cascades_of(runtime.link, plan, kept) if plan.cascades else None
     frame, counted = split_counted(runtime.link, plan, kept)
     return replace(
@@ -49,10 +61,26 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         frame=frame,
         counted=counted,
         cascades=cascades,
+        returned=returned,
+        bounced=bounced,
         after=replace(batch.after, partitions=partitions),
         counts=counts,
         seconds={**batch.seconds, "normalize": time.monotonic() - began},
     )
+
+
+def _audits(link: Link) -> bool:
+    """Of lanes by partition, all of which read everything, the first tells what came back."""
+    return link.own is None or link.own.part == 0
+
+
+def _of_own_partitions(link: Link, events: pd.DataFrame) -> pd.DataFrame:
+    """The events that the lane writes; it read the others to know which transactions are whole."""
+    if link.own is None or link.own.parts == 1:
+        return events
+    mine = [number for number in events["partition"].unique() if link.own.has(number)]
+    own: pd.DataFrame = events[events["partition"].isin(mine)]
+    return own.reset_index(drop=True)
 
 
 def drop_marked(batch: Batch) -> Batch:
@@ -141,4 +169,28 @@ def _refuse_unseen(runtime: LinkRuntime, events: pd.DataFrame) -> None:
         },
         remedy=f"The events have {what}; then give the link a new start behind these events "
         "(docs/operations.md).",
+    )
+
+
+def _refuse_disagreeing(runtime: LinkRuntime, events: pd.DataFrame) -> None:
+    """A write of ours says so twice where the statement arrives; if only once, whose is it?"""
+    link = runtime.link
+    wrong = marks.disagreeing(events, link.all_mark_domains, link.writers)
+    if not wrong.any():
+        return
+    first = events[wrong].iloc[0]
+    raise TerminalError(
+        "marks_disagree",
+        f"{int(wrong.sum())} event(s) have a GTID and a statement's comment of which only one is "
+        "ours, or that name different writes",
+        where={
+            "link": link.name,
+            "topic": first["topic"],
+            "partition": first["partition"],
+            "offset": first["offset"],
+            "gtid": first["gtid"],
+        },
+        remedy="Somebody wrote under the pipeline's GTIDs, copied its statements, or strips "
+        "comments from them. End that, compare both sites, then give the link a new start behind "
+        "these events (docs/operations.md).",
     )

@@ -69,7 +69,7 @@ class _Round:
         self, comparison: Comparison, table: TableComparison, keys: pd.DataFrame, stack: ExitStack
     ) -> None:
         self.comparison, self.table, self.keys = comparison, table, keys
-        self.runtime = comparison.links[0]
+        self.runtime = comparison.links[0].carrying(table.pair.name)
         link = self.runtime.link
         self.stack = stack
         self.source = stack.enter_context(ReconcileSite.opened(self.runtime.source, link))

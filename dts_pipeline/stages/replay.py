@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -95,7 +95,8 @@ def replay(
     try:
         if pair is None:
             _refuse_cascades(runtime, selected)
-            write_again(runtime, selected, wins, report.add)
+            for lane, own in _by_lane(runtime, selected):
+                write_again(lane, own, wins, report.add)
             report.rest = OffsetRanges(())
             step(report)
         else:
@@ -121,6 +122,30 @@ def _selected(runtime: LinkRuntime, selection: Selection) -> SelectedRange:
             "--until-time).",
         )
     return select(runtime, selection)
+
+
+def _by_lane(
+    runtime: LinkRuntime, selected: SelectedRange
+) -> Iterator[tuple[LinkRuntime, SelectedRange]]:
+    """The parts of the range that each lane carries, with its own checkpoint."""
+    plan = selected.plan
+    tables = {topic: table.full_name for topic, table in plan.source_tables.items()}
+    for lane in runtime.lanes:
+        own = [
+            r
+            for r in selected.ranges
+            if lane.link.takes(tables[r.topic_partition.topic], r.topic_partition.partition)
+        ]
+        if own:
+            checkpoint = (lane.standing() if runtime.link.lanes else None) or plan.checkpoint
+            yield (
+                lane,
+                replace(
+                    selected,
+                    ranges=OffsetRanges(tuple(own)),
+                    plan=replace(plan, checkpoint=checkpoint),
+                ),
+            )
 
 
 def _refuse_cascades(runtime: LinkRuntime, selected: SelectedRange) -> None:

@@ -16,7 +16,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from dts_pipeline.adapters.reconcile_site import ReconcileSite, never_ran
 from dts_pipeline.adapters.verdicts import classify
-from dts_pipeline.adapters.writes import write_rows
 from dts_pipeline.core import compaction
 from dts_pipeline.core.batches import Batch, Checkpoint
 from dts_pipeline.core.links import Link, Policy
@@ -78,7 +77,7 @@ def _write_part(
                 )
             for table in staged:
                 classify(site.cursor, request, table)
-            write_rows(site.cursor, staged)
+            site.write_staged(staged)
             site.commit()
     return {table.table.full_name: table.counts for table in staged}
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Batch, Checkpoint, PartitionCheckpoint, Plan
-from dts_pipeline.core.envelope import parse_events
+from dts_pipeline.core.envelope import EVENT_COLUMNS, parse_events
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.core.ranges import OffsetRange, OffsetRanges, TopicPartition
 from dts_pipeline.core.selection import Selection, against
@@ -22,7 +22,6 @@ from dts_pipeline.stages.runtime import LinkRuntime
 
 PIECE_EVENTS = 50_000
 PIECE_BYTES = 64 * 2**20
-EVENT_COLUMNS = list(parse_events(TopicPartition("", 0), []).columns)
 Progress = Callable[[int, int], None]
 """Told how many offsets of how many are read."""
 
@@ -62,7 +61,7 @@ def select(runtime: LinkRuntime, selection: Selection) -> SelectedRange:
     source_tables = read_tables(runtime.source, link.matches)
     tables = read_tables(runtime.target, link.matches)
     check_tables(runtime, source_tables, tables)
-    standing = runtime.ledger.read(link.name, link.lane)
+    standing = runtime.standing()
     checkpoint = standing or Checkpoint(
         link.name, link.lane, 1, 0, {}, incarnation=runtime.source.facts.incarnation
     )
@@ -144,7 +143,7 @@ def gather(
     applied = GtidSet.parse(batch.before.applied_gtids)
     for piece in pieces(runtime, selected.ranges):
         kept = batch.frame
-        events = pd.concat([kept[EVENT_COLUMNS], piece.events], ignore_index=True)
+        events = pd.concat([kept[list(EVENT_COLUMNS)], piece.events], ignore_index=True)
         read = normalize(plain, selected.plan, replace(batch, frame=events, counts={}))
         counts["events"] += len(piece.events)
         counts["duplicates"] += read.counts["duplicates"]
@@ -164,7 +163,7 @@ def counted(runtime: LinkRuntime, selected: SelectedRange, batch: Batch) -> Batc
     """What `gather` gave, with the events of counters set apart as for a batch (rule R5)."""
     if not runtime.link.counters:
         return batch
-    again = replace(batch, frame=batch.frame[EVENT_COLUMNS])
+    again = replace(batch, frame=batch.frame[list(EVENT_COLUMNS)])
     return replace(normalize(runtime, selected.plan, again), counts=batch.counts)
 
 

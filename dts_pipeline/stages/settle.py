@@ -13,6 +13,7 @@ from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.schema import Table
+from dts_pipeline.errors import DtsError
 from dts_pipeline.stages.plan import connector_modes
 from dts_pipeline.stages.reconcile import (
     Carry,
@@ -38,13 +39,15 @@ def settle(
 
     Where cascades are not logged, the rows that refer to one in dispute are settled along with it.
     Keys in quarantine are left alone. A record whose table is not there any more, or not carried
-    any more, stays open and counts as `gone`. Raises what `reconcile` raises.
+    any more, stays open and counts as `gone`. Raises what `reconcile` raises; of lanes by table,
+    what stops one is raised once the others are done.
     """
     report = ReconcileReport()
     after = {pair.forth.link.name: 0, pair.back.link.name: 0}
     total = sum(sum(r.ledger.open_conflicts(r.link.name).values()) for r in (pair.forth, pair.back))
     seen = 0
     children = Children(pair)
+    failed: dict[int, DtsError] = {}
     while True:
         page = [
             record
@@ -53,7 +56,9 @@ def settle(
                 runtime.target, runtime.link.name, _PAGE, after[runtime.link.name]
             )
         ]
-        if not page:
+        if not page or len(failed) == len(pair.lanes):
+            for error in failed.values():
+                raise error
             return report
         for record in page:
             after[record.link] = max(after[record.link], record.id)
@@ -61,8 +66,17 @@ def settle(
         waiting = [record for record in page if record.kind is not Kind.QUARANTINED]
         keys, gone = _keys_of(pair, waiting)
         children.open(keys)  # before the records that tell of them may close
-        found = reconcile_keys(pair, keys, None, None, carry, patience or Patience())
-        _add(report, found, gone)
+        _add(report, ReconcileReport(), gone)
+        for place, lane in enumerate(pair.lanes):
+            own = [table for table in keys if lane.carries(table.name)]
+            if not own or place in failed:
+                continue
+            try:
+                found = reconcile_keys(lane, own, None, None, carry, patience or Patience())
+            except DtsError as error:
+                failed[place] = error
+            else:
+                _add(report, found, Counter())
         seen += len(page)
         if progress:
             progress(min(seen, total), max(seen, total))

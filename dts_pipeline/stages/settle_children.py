@@ -66,7 +66,8 @@ class Children:
     def _open(
         self, runtime: LinkRuntime, edges: Sequence[ForeignKey], keys: Sequence[tuple[object, ...]]
     ) -> int:
-        """At the link's target."""
+        """At the link's target, as its lane that carries the parent."""
+        runtime = runtime.carrying(edges[0].parent)
         link = runtime.link
         names = {name for edge in edges for name in (edge.parent, edge.child)}
         tables = read_tables(runtime.target, names.__contains__)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from dts_pipeline.adapters.progress import note_failure, note_success
 from dts_pipeline.core.batches import Applied, Checkpoint, Plan, RunSummary
+from dts_pipeline.core.ranges import OffsetRanges
+from dts_pipeline.errors import DtsError
 from dts_pipeline.stages.lag import lag_seconds, mark_source
+from dts_pipeline.stages.loop_audit import audit_loop
+from dts_pipeline.stages.plan import behind
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
 def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> RunSummary:
-    """Adds up the batches and reads the standing checkpoint; counts hold `open_conflicts` too."""
+    """Adds up the batches and reads the standing checkpoint; counts hold `open_conflicts` too.
+
+    Notes in the ledger how far the lane is behind, and how long the stages took.
+    """
     link = runtime.link
     # At the end of a run: at its beginning it would move where the batch of a run beside it ends.
     mark_source(runtime)
@@ -28,8 +37,18 @@ def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> R
         else:
             counts[batch.outcome] += 1
         seconds.update({name: round(value, 4) for name, value in batch.seconds.items()})
-    counts["open_conflicts"] = sum(runtime.ledger.open_conflicts(link.name).values())
+    open_records = runtime.ledger.open_conflicts(link.name)
+    counts["open_conflicts"] = sum(open_records.values())
     left = _behind(checkpoint, plan)
+    lag = _lag(runtime, checkpoint, left)
+    note_success(
+        runtime.target,
+        (link.name, checkpoint.lane),
+        runtime.run_id,
+        lag_seconds=lag,
+        behind=left,
+        seconds=seconds,
+    )
     return RunSummary(
         link=link.name,
         checkpoint=checkpoint,
@@ -38,10 +57,20 @@ def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> R
         tables={table: dict(c) for table, c in tables.items()},
         seconds=dict(seconds),
         behind=left,
-        lag_seconds=_lag(runtime, checkpoint, left),
+        lag_seconds=lag,
+        worst_lag_seconds=max(lag, _lag_of_others(runtime)),
         caught_up=not left,
-        waiting=next((b.waiting for b in reversed(applied) if b.waiting), None),
+        waiting=applied[-1].waiting if applied else None,
+        loop=audit_loop(runtime),
+        consistency=checkpoint.consistency(link.transaction_topic),
+        ranges=OffsetRanges.joined(b.ranges for b in applied if b.outcome == "applied"),
+        open_records=open_records,
     )
+
+
+def failed(runtime: LinkRuntime, error: DtsError) -> None:
+    """Notes in the ledger how a run of the lane ended, as far as it can be written."""
+    note_failure(runtime.target, (runtime.link.name, runtime.link.lane), runtime.run_id, error)
 
 
 def _behind(checkpoint: Checkpoint, plan: Plan) -> int:
@@ -51,6 +80,18 @@ def _behind(checkpoint: Checkpoint, plan: Plan) -> int:
         for tp, until in plan.until.items()
         if tp in checkpoint.partitions and tp.topic in plan.source_tables
     )
+
+
+def _lag_of_others(runtime: LinkRuntime) -> float:
+    """The largest lag of the link's other lanes: one that fails tells nobody of its own."""
+    if not runtime.link.lanes:
+        return 0.0
+    lags = [0.0]
+    for lane in replace(runtime, link=runtime.link.whole).lanes:
+        at = runtime.ledger.read(lane.link.name, lane.link.lane)
+        if at is not None and lane.link.lane != runtime.link.lane:
+            lags.append(_lag(lane, at, behind(lane)))
+    return max(lags)
 
 
 def _lag(runtime: LinkRuntime, checkpoint: Checkpoint, left: int) -> float:

@@ -36,6 +36,8 @@ _NOT_NOW = {"link_behind", "link_paused", "watermark_missing"}
 class TouchedReport:
     """Counts over all tables; `batches` are the first and last batch looked at (0: none).
 
+    Of a link's lanes, whose batches are numbered each by itself, those of the last that had any.
+
     `keys` were compared. `different`: at rest, and without an open record. `recorded`: with one.
     `unjudged`: they differed, and could not be told from changes on their way; `why` is the error
     code where that was for want of the links.
@@ -61,31 +63,34 @@ def touched(
     """
     runtime = comparison.links[0]
     report = TouchedReport(runtime.link.name)
-    start, until = _offsets(runtime, events, report)
-    keys = _keys(runtime, start, until, events)
+    keys: dict[str, list[bytes]] = {}
+    for lane in runtime.lanes:
+        start, until = _offsets(lane, events, report)
+        for name, found in _keys(lane, start, until, events).items():
+            keys.setdefault(name, []).extend(found)
     if not keys:
         return report
     # A table that was dropped since has nothing to be compared.
     pairs = [pair for pair in table_pairs(comparison) if pair.name in keys]
     with ExitStack() as stack:
-        found = []
+        candidates = []
         for pair in pairs:
             context = comparing(comparison.databases, pair, comparison.limits)
             table = stack.enter_context(context)
             source, target = pair.tables
             own = decoded(runtime, keys[pair.name], source, target)
             report.keys += len(own)
-            found.append(Candidates(table, _different(table, own)))
+            candidates.append(Candidates(table, _different(table, own)))
         try:
-            judge(comparison.links, found, carry, comparison.patience)
+            judge(comparison.links, candidates, carry, comparison.patience)
         except DtsError as error:
             if error.code not in _NOT_NOW:
                 raise
             report.why = error.code
-            for candidates in found:
-                candidates.state[candidates.pending] = State.MOVING
-        for candidates in found:
-            _count(comparison, candidates, report)
+            for one in candidates:
+                one.state[one.pending] = State.MOVING
+        for one in candidates:
+            _count(comparison, one, report)
     return report
 
 
@@ -117,16 +122,24 @@ def _offsets(
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Where the newest batches begin and end, as many as make up about `events` row events."""
     link = runtime.link
+    newest = 0
     until: dict[TopicPartition, int] = {}
     start: dict[TopicPartition, int] = {}
     for batch in runtime.ledger.newest_batches(link.name, link.lane):
         begins, ends = _parsed(batch.from_offsets), _parsed(batch.until_offsets)
         until = until or ends
         start |= begins
-        report.batches = (batch.batch, report.batches[1] or batch.batch)
+        newest = newest or batch.batch
+        report.batches = (batch.batch, newest)
         if sum(until[tp] - start.get(tp, until[tp]) for tp in until) >= events:
             break
-    rows = [tp for tp in until if tp in start and tp.topic != link.transaction_topic]
+    rows = [
+        tp
+        for tp in until
+        if tp in start
+        and tp.topic != link.transaction_topic
+        and (link.own is None or link.own.has(tp.partition))
+    ]
     lows = {tp: low for tp, (low, _) in runtime.admin.offsets(rows).items()}
     return (
         {tp: max(start[tp], lows[tp]) for tp in rows if tp in lows},

@@ -100,17 +100,21 @@ def _touches(
 ) -> list[Touch]:
     """The row's events with the batches that the ledgers know of."""
     link, found = runtime.link, []
-    standing = runtime.ledger.read(link.name, link.lane)
+    table = str(events["table"].iloc[0]) if len(events) else ""
     events = events.assign(marked=marks.recognise(events, link.all_mark_domains))
     writers = _writers(runtime, runtimes, events)
     for topic, partition in events[["topic", "partition"]].drop_duplicates().to_numpy().tolist():
         at = TopicPartition(topic, partition)
         own = events[(events["topic"] == topic) & (events["partition"] == partition)]
         low, high = int(own["offset"].min()), int(own["offset"].max())
-        batches = covering_batches(runtime.target, link.name, link.lane, at, low, high)
+        lane = runtime.writing(table, partition)
+        standing = lane.standing()
+        # Of lanes that share a table each covers every offset; else one lane at a time does.
+        name = lane.link.lane if link.by_partition else None
+        batches = covering_batches(runtime.target, link.name, name, at, low, high)
         known = standing.partitions.get(at) if standing else None
         reached = known.next_offset if known else 0
-        found += touches(link.name, own, batches, writers, reached)
+        found += touches(lane.link.title, own, batches, writers, reached)
     return found
 
 
@@ -177,5 +181,5 @@ def _writers(
     gtids = sorted(set(events.loc[events["marked"], "gtid"].dropna()))
     for other in runtimes:
         if other.link.pair and other.link.pair == runtime.link.pair and other is not runtime:
-            return marked_batches(other.target, other.link.name, other.link.lane, gtids)
-    return marked_batches(runtime.source, runtime.link.name, runtime.link.lane, [])
+            return marked_batches(other.target, other.link.name, gtids)
+    return marked_batches(runtime.source, runtime.link.name, [])

@@ -88,6 +88,29 @@ def test_a_message_that_is_too_large_has_an_error_of_its_own(
     assert "max_message_bytes" in caught.value.remedy
 
 
+_PURGED = (
+    "Caused by: io.debezium.DebeziumException: Could not find GTID state requested by slave in any "
+    "binlog files. Error code: 1236; SQLSTATE: HY000.\n\tat x\n"
+)
+_GONE = (
+    "Caused by: io.debezium.DebeziumException: The connector is trying to read change stream "
+    "starting at SourceInfo [secret], but this is no longer available on the server.\n\tat x\n"
+)
+
+
+@pytest.mark.parametrize("told", [_PURGED, _GONE])
+def test_a_place_in_the_binlog_that_is_gone_has_an_error_of_its_own(told: str) -> None:
+    entry = {
+        "info": {"config": {"topic.prefix": "a"}},
+        "status": status("RUNNING", "FAILED", trace=_TRACE + told),
+    }
+    with api(lambda _: httpx.Response(200, json={"dts-a": entry})) as connect:
+        with pytest.raises(TerminalError) as caught:
+            connect.running_of("a")
+    assert caught.value.code == "connector_position_lost"
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("found", "running"),
     [
@@ -116,8 +139,22 @@ def test_a_rebalance_is_waited_out() -> None:
         assert connect.plugins() == {}
 
 
+def test_a_worker_that_does_not_know_its_own_paths_yet_is_waited_for() -> None:
+    page = httpx.Response(404, html="<h2>HTTP ERROR 404 Not Found</h2>")
+    answers = iter([page, httpx.Response(200, json={})])
+    with api(lambda _: next(answers)) as connect:
+        assert connect.connectors() == {}
+    with api(lambda _: page, patience=0.1) as connect, pytest.raises(TransientError) as caught:
+        connect.status("dts-a")
+    assert caught.value.code == "connect_unreachable"
+
+
+_MISSING = {"error_code": 404, "message": "Connector dts-a not found"}
+
+
 def test_a_missing_connector_is_named() -> None:
-    with api(lambda _: httpx.Response(404)) as connect, pytest.raises(TerminalError) as caught:
+    missing = httpx.Response(404, json=_MISSING)
+    with api(lambda _: missing) as connect, pytest.raises(TerminalError) as caught:
         connect.status("dts-a")
     assert caught.value.code == "connector_missing"
     assert caught.value.where["connector"] == "dts-a"
@@ -148,7 +185,7 @@ def test_names_are_quoted_in_paths() -> None:
 def test_waiting_sees_a_connector_that_starts_late() -> None:
     answers = iter(
         [
-            httpx.Response(404),
+            httpx.Response(404, json=_MISSING),
             httpx.Response(200, json=status("RUNNING")),
             httpx.Response(200, json=status("RUNNING", "RUNNING")),
         ]

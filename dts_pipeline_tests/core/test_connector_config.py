@@ -93,6 +93,14 @@ def test_tls_is_spelled_as_each_driver_wants_it(dialect: Dialect, tls: bool, mod
     assert settings["database.ssl.mode"] == mode
 
 
+def test_the_truststore_is_passed_on_where_one_is_named() -> None:
+    trusting = replace(SITE, tls=True, truststore="/trust.p12", truststore_password="${TRUST}")
+    found = connector_spec(trusting, []).settings
+    assert found["database.ssl.truststore"] == "/trust.p12"
+    assert found["database.ssl.truststore.password"] == "${TRUST}"
+    assert not any("truststore" in key for key in connector_spec(SITE, []).settings)
+
+
 def test_mysql_has_a_connector_class_of_its_own() -> None:
     settings = connector_spec(replace(SITE, dialect=Dialect.MYSQL), []).settings
     assert settings["connector.class"] == "io.debezium.connector.mysql.MySqlConnector"

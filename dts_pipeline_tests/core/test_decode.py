@@ -73,7 +73,7 @@ def base64(number: int, length: int | None = None) -> str:
         ("decimal(5,5)", base64(0), "0.00000"),
         ("bit(1)", False, b"\x00"),
         ("bit(9)", "AAE=", b"\x01\x00"),
-        ("year(4)", 1900, 0),
+        ("year(4)", 1900, "0000"),
         ("year", 2155, 2155),
         ("date", -719162, "0001-01-01"),
         ("date", 2932896, "9999-12-31"),

@@ -46,7 +46,7 @@ def same_float32(value: object, answer: str) -> bool:
 
 
 def same_year(value: object, answer: str) -> bool:
-    return value == int(answer)
+    return int(value) == int(answer)  # type: ignore[call-overload, no-any-return]
 
 
 def same_hex(value: object, answer: str) -> bool:

@@ -80,6 +80,28 @@ def test_a_row_that_the_broker_refused_is_no_copy_when_it_comes_at_last() -> Non
     assert kept["key"].tolist() == [event.key_bytes for event in first]
 
 
+@pytest.mark.parametrize("form", [SERVER_UUID + ":{0}", "0-1-{0}"])
+def test_a_whole_transaction_that_the_broker_refused_is_carried_when_it_comes_at_last(
+    form: str,
+) -> None:
+    """It took those behind it, and its number lies between theirs."""
+    own = [
+        insert(i, "v", run=OLD_RUN, gtid=form.format(i), transaction=form.format(i), pos=100 * i)
+        for i in (4, 5, 6, 7)
+    ]
+    known = GtidSet()
+    known.add([form.format(4)])
+    first, refused, *others = own
+    stream = [replace(e, offset=1 + i) for i, e in enumerate(others)]
+    kept = dropped([*stream, *again([refused, *others], 3)], at(first), known)
+
+    assert kept["gtid"].tolist() == [event.gtid for event in (refused, *others)]
+    # Under any other number nothing tells that it belongs there.
+    for odd in (form.format(9), "11111111-e733-11f1-abb7-02fc00000001:5", "3-1-5"):
+        error = stopped([*stream, *again([replace(refused, gtid=odd)], 3)], at(first), known)
+        assert error.code == "source_position_regressed"
+
+
 def test_below_the_checkpoint_everything_of_applied_transactions_is_a_copy() -> None:
     first = three()
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
-from dts_pipeline.core.envelope import (
-    Message,
-    is_wrapped,
-    parse_events,
-    parse_transaction_messages,
-)
+from dts_pipeline.core.envelope import Message, is_wrapped, parse_events
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.transaction_messages import parse_transaction_messages
 from dts_pipeline.errors import PoisonError
 from dts_pipeline_tests import builders, recorded
 

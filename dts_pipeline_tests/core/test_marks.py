@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from dts_pipeline.core.links import MarkKind
 from dts_pipeline.core.marks import (
     Mark,
+    disagreeing,
     is_our_gtid,
     is_our_statement,
     mark_uuid,
     recognise,
     unseen,
+    write_ids,
 )
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline_tests import builders
@@ -64,9 +67,12 @@ def test_under_comment_the_session_stays_as_it_is(dialect: Dialect) -> None:
 
 
 def test_the_comment_names_link_and_batch() -> None:
-    found = mark(MarkKind.COMMENT, Dialect.MYSQL).comment
+    for kind, word in ((MarkKind.COMMENT, "mark"), (MarkKind.ORIGIN, "stamp")):
+        found = mark(kind, Dialect.MYSQL).comment
 
-    assert found == "/* dts link=a_to_b batch=17 */"
+        assert found == f"/* dts link=a_to_b batch=17 {word}={OUR_UUID}:99 */"
+        longest = replace(mark(kind, Dialect.MYSQL), link="l" * 64, batch=10**12, number=10**12)
+        assert is_our_statement(head(f"INSERT {longest.comment} INTO t SELECT 1"))
 
 
 def test_the_uuid_of_a_lane_never_changes() -> None:
@@ -266,3 +272,69 @@ def test_events_in_which_the_configured_mark_could_not_be_seen() -> None:
     )
     assert unseen(events, MarkKind.ORIGIN).tolist() == [True, False, True, False, False]
     assert unseen(events, MarkKind.COMMENT).tolist() == [False, True, True, False, False]
+
+
+# --- stamp and comment beside each other ---------------------------------------------------
+
+STAMPED = f"{DOMAIN}-1-5"
+USERS = "0-1-5"
+PLAIN = "INSERT INTO t VALUES (1)"
+
+
+def ours(number: str, *, link: str = "a_to_b") -> str:
+    return f"INSERT /* dts link={link} batch=17 {number} */ INTO t SELECT 1"
+
+
+@pytest.mark.parametrize(
+    ("gtid", "query", "wrong"),
+    [
+        (STAMPED, ours(f"stamp={OUR_UUID}:99"), False),
+        (f"{OUR_UUID}:99", ours(f"stamp={OUR_UUID}:99"), False),
+        (USERS, ours(f"mark={OUR_UUID}:99"), False),  # `mark: comment`
+        (USERS, "INSERT /* dts */ INTO t VALUES (1)", False),  # an older writer's
+        (STAMPED, "INSERT /* dts link=a_to_b reconcile */ INTO t SELECT 1", False),
+        (USERS, PLAIN, False),  # a user's
+        (STAMPED, None, False),  # the statement does not arrive
+        (None, ours(f"stamp={OUR_UUID}:99"), False),  # the GTID does not
+        (STAMPED, PLAIN, True),  # somebody writes under our domain
+        (f"{OUR_UUID}:99", PLAIN, True),
+        (f"{OUR_UUID}:98", ours(f"stamp={OUR_UUID}:99"), True),  # another write's
+        (USERS, ours(f"stamp={OUR_UUID}:99"), True),  # our statement, copied under another GTID
+        (f"{SERVER_UUID}:5", ours(f"stamp={OUR_UUID}:99"), True),
+        (STAMPED, ours(f"stamp={OUR_UUID}:99", link="b_to_a"), True),  # another server's rows
+    ],
+)
+def test_what_disagrees(gtid: str | None, query: str | None, wrong: bool) -> None:
+    other = insert(1, "v", gtid=USERS, query=PLAIN)
+    events = builders.frame([other, insert(2, "v", gtid=gtid, query=query), other])
+
+    assert disagreeing(events, {DOMAIN}, {"a_to_b"}).tolist() == [False, wrong, False]
+
+
+def test_the_link_of_a_comment_counts_only_where_the_writers_are_known() -> None:
+    events = builders.frame([insert(1, "v", gtid=STAMPED, query=ours("", link="b_to_a"))])
+
+    assert not disagreeing(events, {DOMAIN}).any()
+
+
+def test_what_names_a_write() -> None:
+    number = f"{OUR_UUID}:99"
+    events = builders.frame(
+        [
+            insert(1, "v", gtid=STAMPED, query=ours(f"stamp={number}")),
+            insert(2, "v", gtid=STAMPED, query=None),
+            insert(3, "v", gtid=f"{OUR_UUID}:7", query=None),
+            insert(4, "v", gtid=f"{SERVER_UUID}:5", query=ours(f"mark={number}")),
+            insert(5, "v", gtid=None, query=ours(f"mark={number}")),
+            insert(6, "v", gtid=None, query="INSERT /* dts link=a_to_b reconcile */ INTO t"),
+        ]
+    )
+
+    assert write_ids(events).tolist() == [
+        STAMPED,
+        STAMPED,
+        f"{OUR_UUID}:7",
+        number,
+        number,
+        None,
+    ]

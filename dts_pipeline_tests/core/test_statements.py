@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dts_pipeline.core.delta import Counters
 from dts_pipeline.core.marks import is_our_statement
 from dts_pipeline.core.schema import Column, Dialect, Table
 from dts_pipeline.core.statements import (
@@ -31,6 +32,7 @@ def statements(table: Table = TABLE, dialect: Dialect = Dialect.MARIADB) -> Tabl
     return TableStatements(table, dialect, 3, MARK)
 
 
+CLEAN = replace(statements(), clean=True)
 UNIQUE = statements(replace(TABLE, unique_keys=(("name", ("name",)),)))
 TWO_KEYS = statements(Table("shop", "stock", (NAME, REGION, ID), ("region", "id")))
 
@@ -170,8 +172,49 @@ def test_the_writes_of_a_plain_table() -> None:
     assert plain.insert() == (
         f"INSERT {MARK} INTO `shop`.`orders` (`id`, `name`, `total`) "
         "SELECT s.a0, s.a1, s.a2 FROM `dts`.`verdict_3` AS v "
-        "JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
+        "STRAIGHT_JOIN `dts`.`stage_3` AS s ON s.ord = v.ord "
         "WHERE (v.meeting = 0 OR v.won OR v.adds) AND NOT s.is_delete AND NOT v.found ORDER BY s.k0"
+    )
+
+
+def test_one_look_counts_and_locks_all_rows_and_filters_none() -> None:
+    look = statements().look(detect=False)
+
+    assert look == (
+        "SELECT STRAIGHT_JOIN COUNT(*), "
+        "COALESCE(SUM(0 <> 0 OR (t.`id` IS NOT NULL) <> s.has_before), 0), "
+        "COALESCE(SUM(s.is_delete), 0), COALESCE(SUM(NOT s.is_delete AND s.has_before), 0), "
+        "COALESCE(SUM(NOT s.is_delete AND NOT s.has_before), 0) "
+        "FROM `dts`.`stage_3` AS s LEFT JOIN `dts`.`before_3` AS b ON b.ord = s.ord "
+        "LEFT JOIN `shop`.`orders` AS t ON t.`id` = s.k0 FOR UPDATE"
+    )
+    assert "CASE WHEN s.is_delete" in (statements().look(detect=True) or "")
+
+
+def test_unique_values_and_counters_need_verdicts() -> None:
+    counters = Counters(("total",), ())
+
+    assert UNIQUE.look(detect=True) is None
+    assert replace(statements(), counters=counters).look(detect=True) is None
+
+
+def test_the_writes_of_a_table_whose_changes_are_all_clean() -> None:
+    clean = replace(statements(), clean=True)
+
+    assert clean.delete() == (
+        f"DELETE {MARK} t FROM `dts`.`stage_3` AS s "
+        "STRAIGHT_JOIN `shop`.`orders` AS t ON t.`id` = s.k0 WHERE s.has_before AND s.is_delete"
+    )
+    assert clean.update() == (
+        f"UPDATE {MARK} `dts`.`stage_3` AS s "
+        "STRAIGHT_JOIN `shop`.`orders` AS t ON t.`id` = s.k0 "
+        "SET t.`id` = s.a0, t.`name` = s.a1, t.`total` = s.a2 "
+        "WHERE s.has_before AND NOT s.is_delete"
+    )
+    assert clean.insert() == (
+        f"INSERT {MARK} INTO `shop`.`orders` (`id`, `name`, `total`) "
+        "SELECT s.a0, s.a1, s.a2 FROM `dts`.`stage_3` AS s "
+        "WHERE NOT s.is_delete AND NOT s.has_before ORDER BY s.k0"
     )
 
 
@@ -185,14 +228,14 @@ def test_a_secondary_unique_key_makes_updates_deletes_and_inserts() -> None:
     )
 
 
-@pytest.mark.parametrize("made", [statements(), UNIQUE, TWO_KEYS])
+@pytest.mark.parametrize("made", [statements(), UNIQUE, TWO_KEYS, CLEAN])
 def test_every_statement_that_writes_the_table_carries_the_mark(made: TableStatements) -> None:
     writes = [text for text in (made.delete(), made.update(), made.insert()) if text]
 
     assert all(is_our_statement(builders.encoded(text)[:200]) for text in writes)
 
 
-@pytest.mark.parametrize("made", [statements(), UNIQUE, TWO_KEYS])
+@pytest.mark.parametrize("made", [statements(), UNIQUE, TWO_KEYS, CLEAN])
 def test_no_statement_is_on_duplicate_key_update_or_replace(made: TableStatements) -> None:
     """It may rewrite the wrong row."""
     for text in (made.delete(), made.update() or "", made.insert()):

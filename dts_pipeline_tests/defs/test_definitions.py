@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
 from dts_pipeline.config import parse_config
+from dts_pipeline.core.batches import Checkpoint, RunSummary
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.defs.build import build_definitions
+from dts_pipeline.defs.descriptions import checkpoint_description
 from dts_pipeline.defs.keys import pattern_of, source_key, target_key, topic_key
+from dts_pipeline.defs.record import metadata_of
 from dts_pipeline.errors import ConfigError
 from dts_pipeline_tests.defs.settings import ENVIRONMENT, SETTINGS
 
@@ -36,6 +40,7 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
         "check_b_to_a",
         "preview_a_to_b",
         "preview_b_to_a",
+        "prune_ledger",
         "prune_runs",
         "repair",
         "replay_a_to_b",
@@ -48,6 +53,7 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "check_a_to_b_schedule",
         "check_b_to_a_schedule",
+        "prune_ledger_schedule",
         "prune_runs_schedule",
         "settle_schedule",
         "sync_a_to_b_schedule",
@@ -137,6 +143,36 @@ def test_the_location_executes_in_process(definitions: dg.Definitions) -> None:
     assert definitions.resolve_implicit_global_asset_job_def().executor_def is (
         dg.in_process_executor
     )
+
+
+def test_assets_name_their_owners_and_describe_themselves() -> None:
+    owned = SETTINGS.replace("sites: [a, b]", "sites: [a, b]\n    owners: [team:shop, o@x.org]")
+    graph = build_definitions(parse_config(owned)).resolve_asset_graph()
+    for node in graph.asset_nodes:
+        assert list(node.owners) == ["team:shop", "o@x.org"], node.key
+        assert node.kinds & {"mysql", "kafka"}, node.key
+        assert node.description, node.key
+    checkpoint = graph.get(dg.AssetKey(["checkpoint", "a_to_b"])).description or ""
+    for said in ("sync_a_to_b", "the row of a wins", "`shop.orders`, `crm.*`", "`dts status`"):
+        assert said in checkpoint
+
+
+@pytest.mark.parametrize("owner", ["shop", "team:", "a b@x.org"])
+def test_an_owner_that_dagster_would_refuse_is_a_mistake_in_dts_yaml(owner: str) -> None:
+    text = SETTINGS.replace("sites: [a, b]", f"sites: [a, b]\n    owners: ['{owner}']")
+    with pytest.raises(ConfigError, match=r"pairs\.shop\.owners"):
+        parse_config(text)
+
+
+def test_the_checkpoint_s_description_names_every_figure_in_its_table() -> None:
+    summary = RunSummary(
+        "a_to_b", Checkpoint("a_to_b", "main", 1, 1, {}), 1, {}, {}, {}, 0, 0, True
+    )
+    shown = set(metadata_of(summary))
+    (rows,) = re.findall(r"\| figure.*?\n\n", checkpoint_description(LINK, "sync"), re.S)
+    named = {name for row in rows.splitlines() for name in re.findall(r"`([a-z_]+)`", row)}
+    assert named
+    assert named <= shown
 
 
 def test_secrets_are_named_not_shown(

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dts_pipeline.config import parse_config
+from dts_pipeline.config import RetentionConfig, parse_config
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.keys import BATCHES_TAG, LANE_TAG, checkpoint_key
 from dts_pipeline.defs.prune import KEPT, prune, prune_filters
@@ -61,6 +61,22 @@ def test_lanes_are_counted_apart_and_unfinished_runs_stay(instance: dg.DagsterIn
         for _ in range(3):
             stored(instance, Status.STARTED, lane, None)
     assert prune(instance, prune_filters(LINKS), FEW) == 0
+
+
+def test_runs_go_by_their_age_but_for_the_newest_of_each_kind(instance: dg.DagsterInstance) -> None:
+    kinds = [(Status.SUCCESS, "3"), (Status.SUCCESS, "0"), (Status.FAILURE, None)]
+    runs = {
+        kind: [stored(instance, *kind[:1], "a_to_b/main", kind[1]) for _ in range(3)]
+        for kind in kinds
+    }
+    filters = prune_filters(LINKS)
+    assert prune(instance, filters, KEPT, RetentionConfig()) == 0
+
+    at_once = 1e-9
+    young = RetentionConfig(run_days=at_once, failed_run_days=30)
+    assert prune(instance, filters, KEPT, young) == 2 + 2
+    assert prune(instance, filters, KEPT, RetentionConfig(failed_run_days=at_once)) == 2
+    assert kept(instance) == {own[-1] for own in runs.values()}
 
 
 def test_runs_of_others_stay(instance: dg.DagsterInstance) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dagster._serdes import serialize_value
 
 from dts_pipeline.config import Config, parse_config
 from dts_pipeline.core.batches import Checkpoint, RunSummary
+from dts_pipeline.core.ranges import OffsetRanges, TopicPartition
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.failures import error_of
 from dts_pipeline.defs.keys import LANE_TAG, PROCESS_TAG, checkpoint_key
@@ -18,7 +20,7 @@ from dts_pipeline.defs.record import metadata_of
 from dts_pipeline.defs.run import run_link_in_process
 from dts_pipeline.errors import ConfigError, PoisonError, TerminalError, TransientError
 from dts_pipeline_tests.defs.settings import ENVIRONMENT, SETTINGS
-from dts_pipeline_tests.fakes import ROW_VALUE, FakeStages
+from dts_pipeline_tests.fakes import ORDERS, ROW_VALUE, FakeStages
 
 BATCH_STAGES = ("pull", "normalize", "drop_marked", "compact", "apply")
 
@@ -100,7 +102,7 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
     offsets = metadata["offsets"]
     assert isinstance(offsets, dg.TableMetadataValue)
     assert offsets.records[0].data["next_offset"] == 5
-    tables = ("offsets", "recorded")
+    tables = ("ranges", "offsets", "tables", "recorded", "open_records")
     plain = {name: metadata[name].value for name in metadata if name not in tables}
     assert plain == {
         "batch": 2,
@@ -110,7 +112,10 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
         "caught_up": False,
         "behind_offsets": 7,
         "lag_seconds": 1.5,
+        "consistency": "transactional",
         "waiting_for": "nothing",
+        "waiting_seconds": 0.0,
+        "waiting_events": 0,
         "events": 5,
         "marked": 0,
         "duplicates": 0,
@@ -128,6 +133,41 @@ def test_the_checkpoint_carries_offsets_counts_lag_and_times(
         "seconds/pull": 0.25,
         "seconds/apply": 0.5,
     }
+
+
+def test_tables_show_ranges_what_was_done_and_what_is_open() -> None:
+    quiet = TopicPartition("a.shop.items", 0)
+    summary = RunSummary(
+        "a_to_b",
+        Checkpoint("a_to_b", "main", 1, 2, {}),
+        2,
+        {},
+        {"shop.orders": {"updated": 3, "recorded/same/none": 1}, "shop.items": {"inserted": 2}},
+        {},
+        0,
+        0.0,
+        True,
+        ranges=OffsetRanges.joined(
+            [
+                OffsetRanges.between({ORDERS: 5, quiet: 1}, {ORDERS: 7}),
+                OffsetRanges.between({ORDERS: 7, quiet: 1}, {ORDERS: 12}),
+            ]
+        ),
+        open_records={"shop.orders/update_update": 4},
+    )
+    metadata = metadata_of(summary)
+
+    def shown(name: str) -> list[dict[str, object]]:
+        return [dict(record.data) for record in metadata[name].records]
+
+    assert shown("ranges") == [
+        {"topic": ORDERS.topic, "partition": 0, "from": 5, "until": 12, "offsets": 7}
+    ]
+    assert shown("tables") == [
+        {"table": "shop.items", "inserted": 2, "updated": 0},
+        {"table": "shop.orders", "inserted": 0, "updated": 3},
+    ]
+    assert shown("open_records") == [{"table": "shop.orders", "kind": "update_update", "keys": 4}]
 
 
 def test_records_are_counted_by_table_kind_and_decision() -> None:
@@ -164,9 +204,9 @@ def test_written_tables_are_materialized_with_their_counts(
 @pytest.mark.parametrize(
     ("open_conflicts", "behind", "lag", "passed"),
     [
-        (0, 0, 0.0, {"open_conflicts": True, "lag": True}),
-        (2, 9, 10.0, {"open_conflicts": False, "lag": True}),
-        (0, 9, 301.0, {"open_conflicts": True, "lag": False}),
+        (0, 0, 0.0, {"open_conflicts": True, "lag": True, "loop_audit": True}),
+        (2, 9, 10.0, {"open_conflicts": False, "lag": True, "loop_audit": True}),
+        (0, 9, 301.0, {"open_conflicts": True, "lag": False, "loop_audit": True}),
     ],
 )
 def test_checks_warn_of_open_conflicts_and_lag(
@@ -185,6 +225,19 @@ def test_checks_warn_of_open_conflicts_and_lag(
     assert result.success
     assert {e.check_name: e.passed for e in evaluations} == passed
     assert {e.severity for e in evaluations} == {dg.AssetCheckSeverity.WARN}
+
+
+def test_a_finding_of_the_loop_audit_warns(config: Config, instance: dg.DagsterInstance) -> None:
+    result = run(config, FakeStages(sizes=[1], loop={"more": 2}), instance)
+    (found,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "loop_audit"]
+
+    assert not found.passed
+    assert {name: value.value for name, value in found.metadata.items()} == {
+        "fewer": 0,
+        "more": 2,
+        "missing": 0,
+        "unknown": 0,
+    }
 
 
 @pytest.mark.parametrize("stage", [*(f"{stage} 1" for stage in BATCH_STAGES), "summarize"])
@@ -375,3 +428,38 @@ def _materialized(
 ) -> dict[str, dg.MetadataValue[Any]]:
     [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == key]
     return dict(event.materialization.metadata)
+
+
+# -- links of several lanes ---------------------------------------------------------------------
+
+LANES = SETTINGS.replace("sites: [a, b]", 'sites: [a, b]\n    lanes: {crm: ["crm.*"], rest: ["*"]}')
+
+
+def test_a_lane_s_run_materializes_its_partition(
+    config: Config, instance: dg.DagsterInstance
+) -> None:
+    seen: list[str] = []
+
+    def plan(runtime: Any) -> Any:
+        seen.append(runtime.link.title)
+        return FakeStages.plan_ranges(fake, runtime)
+
+    fake = FakeStages(sizes=[3])
+    stages = replace(fake.stages(), plan_ranges=plan)
+    job = build_definitions(parse_config(LANES), stages=stages).resolve_job_def("sync_a_to_b")
+    result = job.execute_in_process(instance=instance, partition_key="crm")
+    assert seen == ["a_to_b/crm"]
+    first, *_ = result.get_asset_materialization_events()
+    assert (first.asset_key, first.partition) == (checkpoint_key("a_to_b"), "crm")
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[LANE_TAG] == "a_to_b/crm"
+    assert len(result.get_asset_check_evaluations()) == 3
+
+
+def test_dts_sync_of_a_lane(config: Config) -> None:
+    fake = FakeStages(sizes=[3])
+    found = run_link_in_process(
+        parse_config(LANES), "a_to_b", ENVIRONMENT, lane="rest", stages=fake.stages()
+    )
+    assert found.batches == 1

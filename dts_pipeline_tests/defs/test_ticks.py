@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -120,3 +121,63 @@ def test_after_a_failed_run_the_sensor_leaves_the_next_to_the_schedule(
 ) -> None:
     stored_run(instance, Status.FAILURE, tags={LANE_TAG: "a_to_b/main"})
     assert "the schedule starts the next" in str(look(instance, FakeStages(behind_offsets=3)))
+
+
+# -- links of several lanes ---------------------------------------------------------------------
+
+LANES = SETTINGS.replace("sites: [a, b]", 'sites: [a, b]\n    lanes: {crm: ["crm.*"], rest: ["*"]}')
+
+
+def lanes_tick(instance: dg.DagsterInstance) -> Any:
+    definitions = build_definitions(parse_config(LANES))
+    context = dg.build_schedule_context(
+        instance=instance,
+        repository_def=definitions.get_repository_def(),
+        scheduled_execution_time=datetime.now(UTC),
+    )
+    return definitions.resolve_schedule_def("sync_a_to_b_schedule").evaluate_tick(context)
+
+
+def started(data: Any) -> list[tuple[str | None, str]]:
+    return [(r.partition_key, r.tags[LANE_TAG]) for r in data.run_requests or []]
+
+
+def test_a_tick_starts_a_run_of_each_lane(instance: dg.DagsterInstance) -> None:
+    assert started(lanes_tick(instance)) == [("crm", "a_to_b/crm"), ("rest", "a_to_b/rest")]
+
+
+def test_a_lane_under_way_leaves_the_others_to_the_tick(instance: dg.DagsterInstance) -> None:
+    stored_run(instance, Status.STARTED, tags={LANE_TAG: "a_to_b/crm"})
+    assert started(lanes_tick(instance)) == [("rest", "a_to_b/rest")]
+
+
+def test_a_lane_started_by_materialize_is_seen(instance: dg.DagsterInstance) -> None:
+    selection = frozenset({checkpoint_key("a_to_b")})
+    tags = {"dagster/partition": "rest"}
+    stored_run(
+        instance, Status.QUEUED, job_name="__ASSET_JOB", asset_selection=selection, tags=tags
+    )
+    assert started(lanes_tick(instance)) == [("crm", "a_to_b/crm")]
+
+
+def test_a_tick_says_of_every_lane_why_it_starts_none(instance: dg.DagsterInstance) -> None:
+    for lane in ("crm", "rest"):
+        stored_run(instance, Status.STARTED, tags={LANE_TAG: f"a_to_b/{lane}"})
+    data = lanes_tick(instance)
+    assert all(f"a_to_b/{lane} is STARTED" in data.skip_message for lane in ("crm", "rest"))
+
+
+def test_the_sensor_starts_lanes_that_are_behind_but_one_that_failed(
+    instance: dg.DagsterInstance,
+) -> None:
+    stored_run(instance, Status.FAILURE, tags={LANE_TAG: "a_to_b/crm"})
+    fake = FakeStages(behind_offsets=3)
+    definitions = build_definitions(parse_config(LANES), stages=fake.stages())
+    repository = definitions.get_repository_def()
+    sensor = definitions.resolve_sensor_def("sync_a_to_b_lag_sensor")
+    with dg.build_sensor_context(
+        instance=instance,
+        repository_def=repository,
+        resources=repository.get_top_level_resources(),
+    ) as context:
+        assert started(sensor.evaluate_tick(context)) == [("rest", "a_to_b/rest")]

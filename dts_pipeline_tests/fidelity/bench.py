@@ -138,9 +138,7 @@ class CaseBench:
             with self.stack.application(side) as connection, connection.cursor() as cursor:
                 for schema in map(self.schema, DIRECTIONS):
                     cursor.execute(f"CREATE DATABASE `{schema}` {_CHARSET}")
-                    rights = "SELECT, INSERT, UPDATE, DELETE"
-                    cursor.execute(f"GRANT {rights} ON `{schema}`.* TO 'dts'@'%'")
-                    cursor.execute(f"GRANT SELECT, LOCK TABLES ON `{schema}`.* TO 'debezium'@'%'")
+                    self.stack.grant(side, schema)
                     for case in self.carried:
                         self._execute(cursor, schema, case.create(side, self.kind(side)))
                     cursor.execute("SET SESSION sql_log_bin = 0")  # DDL that stops a connector

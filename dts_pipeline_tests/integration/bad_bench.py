@@ -285,6 +285,13 @@ class Bench:
         httpx.put(f"{self.connector_url(side)}/resume", timeout=30).raise_for_status()
         self.await_connector("RUNNING", "RUNNING", side=side)
 
+    def begin_anew(self, side: str = "a") -> None:
+        """The connector forgets its place, and begins where the binlog ends."""
+        self.stop_connector(side)
+        httpx.delete(f"{self.connector_url(side)}/offsets", timeout=30).raise_for_status()
+        self.resume_connector(side)
+        self.rig.await_capture(side)
+
     def remove_connectors(self) -> None:
         """So that the stack does not carry them on for the rest of the session."""
         for side in "ab":

@@ -33,7 +33,7 @@ class DagsterHome:
 
     def start(self) -> None:
         """Starts the daemon; it runs the schedules, the queue and the run monitor."""
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "deploy" / "dagster.yaml", self.folder / "dagster.yaml")
         location = {"module_name": self.module, "working_directory": str(ROOT)}
         workspace = self.folder / "workspace.yaml"
@@ -63,7 +63,7 @@ class DagsterHome:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._daemon.wait(_END_SECONDS)
         until = time.monotonic() + _END_SECONDS
-        while left := self._processes():
+        while left := self.processes():
             number = signal.SIGKILL if time.monotonic() > until else signal.SIGTERM
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -71,6 +71,27 @@ class DagsterHome:
             time.sleep(0.2)
             if self._daemon is not None:
                 self._daemon.poll()
+
+    def kill_daemon(self) -> None:
+        """Ends the daemon alone, as `kill -9` does."""
+        assert self._daemon is not None
+        self._daemon.kill()
+        self._daemon.wait(_END_SECONDS)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the daemon has ended by itself."""
+        return self._daemon is None or self._daemon.poll() is not None
+
+    def code_servers(self) -> list[int]:
+        """The pids of the processes that serve the definitions."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"api" in words and b"grpc" in words:
+                    found.append(pid)
+        return found
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -82,7 +103,7 @@ class DagsterHome:
         """The end of the daemon's log."""
         return (self.folder / "daemon.log").read_text(errors="replace")[-4000:]
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """Everything that was started with this home in its environment; nobody else has it."""
         mark = f"DAGSTER_HOME={self.folder}".encode()
         found = []

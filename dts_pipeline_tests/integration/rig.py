@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.sites import open_databases
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.config import Config, parse_config, resolve_secrets, secret_value
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan, RunSummary
@@ -40,7 +41,10 @@ Hook = Callable[[str], None]
 
 @dataclass
 class Rig:
-    """Two sites `<name>a` and `<name>b` over the tables of schema `<name>`."""
+    """Two sites `<name>a` and `<name>b` over the tables of schema `<name>`.
+
+    A link of several lanes is named as a whole, or with one of them: `<link>/<lane>`.
+    """
 
     stack: Stack
     label: str
@@ -48,6 +52,7 @@ class Rig:
     changes: Mapping[str, Any] = field(default_factory=dict)
     conflicts: Mapping[str, Any] = field(default_factory=lambda: {"policy": {"site": "A"}})
     connector_changes: Mapping[str, str | None] = field(default_factory=dict)
+    marker_key: str = "CHAR(1) COLLATE utf8mb4_bin"
 
     @cached_property
     def name(self) -> str:
@@ -118,9 +123,7 @@ class Rig:
         return self.config.resolved_links()
 
     def database(self, site: str) -> Database:
-        found = self.config.sites[site]
-        password = secret_value(found.password, self.secrets)
-        return Database(site, found.host, found.port, found.user, password)
+        return open_databases(self.config, self.secrets)[site]
 
     def user(self, side: str) -> pymysql.Connection[Any]:
         """A user's connection to side `a` or `b`, in the rig's schema."""
@@ -148,10 +151,8 @@ class Rig:
             with self.stack.application(side) as connection, connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS `{self.name}`")
                 cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
-                rights = "SELECT, INSERT, UPDATE, DELETE"
-                cursor.execute(f"GRANT {rights} ON `{self.name}`.* TO 'dts'@'%'")
-                cursor.execute(f"GRANT SELECT, LOCK TABLES ON `{self.name}`.* TO 'debezium'@'%'")
-        side = "side CHAR(1) COLLATE utf8mb4_bin PRIMARY KEY"
+            self.stack.grant(side, self.name)
+        side = f"side {self.marker_key} PRIMARY KEY"
         self.both(f"CREATE TABLE zz_marker ({side}, n BIGINT NOT NULL)", *ddl)
         for site in self.sites:
             Ledger(self.database(site)).create("test", INSTALLATION)
@@ -222,9 +223,10 @@ class Rig:
     # -- running ------------------------------------------------------------------------------
 
     def runtime(self, link: str) -> stages.LinkRuntime:
-        found = self.links[link]
+        name, _, lane = link.partition("/")
+        found = self.links[name]
         return stages.LinkRuntime(
-            found,
+            replace(found, lane=lane) if lane else found,
             self.config.batch,
             self.database(found.source),
             self.database(found.target),
@@ -233,24 +235,29 @@ class Rig:
         )
 
     def run(self, link: str, before_apply: Hook | None = None) -> RunSummary:
-        """One run of a link by its stages, without Dagster.
+        """One run of a link by its stages, of each of its lanes in turn, without Dagster.
 
         `before_apply` is called between compact and apply of each batch.
         """
-        runtime = self.runtime(link)
+        whole = self.runtime(link)
         try:
-            plan = stages.plan_ranges(runtime)
-            applied: list[Applied] = []
-            for slot in range(plan.slots):
-                batch = stages.pull(runtime, plan, slot)
-                if batch is not None:
-                    changes = reduce(runtime, plan, batch)
-                    if before_apply:
-                        before_apply(link)
-                    applied.append(stages.apply(runtime, plan, changes))
-            return stages.summarize(runtime, plan, applied)
+            found = [self._run(runtime, link, before_apply) for runtime in whole.lanes]
+            return replace(found[-1], batches=sum(summary.batches for summary in found))
         finally:
-            runtime.close()
+            whole.close()
+
+    @staticmethod
+    def _run(runtime: stages.LinkRuntime, link: str, before_apply: Hook | None) -> RunSummary:
+        plan = stages.plan_ranges(runtime)
+        applied: list[Applied] = []
+        for slot in range(plan.slots):
+            batch = stages.pull(runtime, plan, slot)
+            if batch is not None:
+                changes = reduce(runtime, plan, batch)
+                if before_apply:
+                    before_apply(link)
+                applied.append(stages.apply(runtime, plan, changes))
+        return stages.summarize(runtime, plan, applied)
 
     def sync(self, seconds: float = 120) -> None:
         """Runs both links until everything written before this call is applied at both sides.
@@ -327,7 +334,8 @@ class Rig:
         return [record for record in found if table in (None, record[0])]
 
     def checkpoint(self, link: str) -> Checkpoint:
-        found = Ledger(self.database(self.links[link].target)).read(link, "main")
+        name, _, lane = link.partition("/")
+        found = Ledger(self.database(self.links[name].target)).read(name, lane or "main")
         assert found is not None
         return found
 

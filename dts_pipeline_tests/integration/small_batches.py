@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dts_pipeline_tests.integration.applied_once import (
+from dts_pipeline_tests.faults.applied_once import (
     Writes,
     assert_at_the_ends,
     marked_writes,

@@ -71,6 +71,17 @@ class TestComment:
         assert "binlog_annotate_row_events = ON" in finding["remedy"]
         self.goes_on_after_a_new_start(comment)
 
+    def test_a_user_who_writes_under_the_pipelines_gtid_domain(self, comment: Bench) -> None:
+        """The stamp says ours, the statement says theirs: nobody can tell whose row it is."""
+        row = f"(3, '{PLANTED}')"
+        comment.rig.sql("a", "SET SESSION gtid_domain_id = 4711", f"INSERT INTO item VALUES {row}")
+        comment.rig.sql("b", "SET SESSION sql_log_bin = 0", f"INSERT INTO item VALUES {row}")
+        comment.rig.await_events("a")
+        error = comment.refused("marks_disagree")
+        assert error["where"]["gtid"].startswith("4711-")
+        assert error["where"]["topic"] == comment.topic("item")
+        self.goes_on_after_a_new_start(comment)
+
     def test_a_connector_that_is_to_leave_the_query_out_from_now_on(self, comment: Bench) -> None:
         """MariaDB then sends fewer events, by which Debezium counts what it has sent already.
 

@@ -60,3 +60,24 @@ def test_a_row_that_is_too_large(bench: Bench) -> None:
     bench.goes_on()
     assert bench.rig.rows("b", "SELECT LENGTH(t) FROM large") == [(len(text),)]
     assert bench.rig.rows("b", "SELECT id FROM small") == [(1,)]
+
+
+def test_a_row_that_the_broker_refuses(bench: Bench) -> None:
+    """The broker has taken rows behind it; all are carried once it takes that one, too."""
+    rig, topic, text = bench.rig, bench.topic("large"), secrets.token_hex(MIB // 4)
+    rig.sql("a", "REPLACE INTO large VALUES (9, 'its topic is there')")
+    bench.goes_on()
+    bench.topic_setting(topic, "max.message.bytes", str(MIB // 8))
+    with rig.user("a") as connection, connection.cursor() as cursor:
+        for number in range(10, 60):
+            value = text if number == 20 else "x"
+            cursor.execute("INSERT INTO large VALUES (%s, %s)", (number, value))
+            cursor.execute("INSERT INTO small VALUES (%s, 'x')", (number,))
+    bench.await_connector("RUNNING", "FAILED")
+    assert bench.error("sync", rig.forth)["code"] == "message_too_large"
+
+    bench.revive()  # which raises the topic's limit
+    bench.goes_on()
+    rig.assert_equal()
+    query = "SELECT COUNT(*), MAX(LENGTH(t)) FROM large WHERE id BETWEEN 10 AND 59"
+    assert rig.rows("b", query) == [(50, len(text))]

@@ -42,7 +42,9 @@ def rig(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     rig.changes = {
         "pairs": {"pair": {"on_poison": "quarantine", "quarantine_limit": LIMIT}},
     }
-    return rig.create(*(TABLE.format(name) for name in ("item", "given_up", "full", "counted")))
+    return rig.create(
+        *(TABLE.format(name) for name in ("item", "given_up", "full", "counted", "alike", "within"))
+    )
 
 
 def narrow(rig: Rig, table: str, width: int = 5) -> None:
@@ -101,6 +103,22 @@ def test_a_key_waits_until_it_fits(rig: Rig) -> None:
     rig.sync()
     assert list(rig.rows("b", "SELECT n FROM item WHERE id = 2")) == [(21,)]
     assert rig.records(rig.forth, "item") == []
+
+
+def test_a_value_that_does_not_fit_takes_nothing_from_the_tables_staged_before(rig: Rig) -> None:
+    narrow(rig, "within")
+    with rig.user("a") as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("INSERT INTO alike VALUES (1, 'one', 1), (2, 'two', 2)")
+        cursor.execute(f"INSERT INTO within VALUES (1, '{SECRET}', 1), (2, 'two', 2)")
+        connection.commit()
+    rig.sync()
+    assert list(rig.rows("b", "SELECT id FROM alike ORDER BY id")) == [(1,), (2,)]
+    assert list(rig.rows("b", "SELECT id FROM within")) == [(2,)]
+    assert [entry["code"] for entry in quarantine(rig, "within")] == ["value_refused"]
+    (entry,) = quarantine(rig, "within")
+    narrow(rig, "within", 50)
+    assert dts(rig, "quarantine", "retry", entry["id"], "--carry").exit_code == exits.DONE
 
 
 def test_a_key_that_is_given_up_differs_on_record(rig: Rig) -> None:

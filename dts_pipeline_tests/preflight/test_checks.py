@@ -21,7 +21,9 @@ from dts_pipeline.preflight.findings import Severity
 from dts_pipeline.preflight.registry import CHECKS, run_checks
 from dts_pipeline.preflight.run import missing_connectors, sort_findings
 
-_LEDGER = frozenset({"installation", "checkpoint", "batch", "conflict", "quarantine", "watermark"})
+_LEDGER = frozenset(
+    {"installation", "checkpoint", "batch", "conflict", "quarantine", "watermark", "written"}
+)
 _VARIABLES = {
     Dialect.MARIADB: {
         "log_bin": "ON",
@@ -152,7 +154,18 @@ def test_no_check_is_registered_twice() -> None:
         (Dialect.MYSQL, {"super_read_only": "ON"}, "read_only", "error"),
         (Dialect.MARIADB, {"wsrep_on": "ON"}, "cluster_untested", "warning"),
         (Dialect.MARIADB, {"gtid_domain_id": "4711"}, "mark_domain_taken", "error"),
-        (Dialect.MARIADB, {"gtid_slave_pos": "0-1-5,4711-7-9"}, "mark_domain_taken", "error"),
+        (
+            Dialect.MARIADB,
+            {"gtid_slave_pos": "0-1-5,4711-7-9", "slaves_running": "1"},
+            "mark_domain_taken",
+            "error",
+        ),
+        (
+            Dialect.MARIADB,
+            {"gtid_slave_pos": "0-1-5,4711-7-9", "slaves_running": "0"},
+            "mark_domain_taken",
+            "warning",
+        ),
     ],
 )
 def test_server_settings(
@@ -590,6 +603,12 @@ def test_connectors_that_stand_still(state: str, task: str, code: str) -> None:
     still = replace(connector("a"), status=ConnectorStatus(state, (task,), ("DebeziumException",)))
     facts = healthy(connectors={"dts-a": still, "dts-b": connector("b")})
     assert problems(facts) == [(code, "error")]
+
+
+def test_a_connector_whose_place_in_the_binlog_is_gone() -> None:
+    still = ConnectorStatus("RUNNING", ("FAILED",), ("ServerException",), lost_position=True)
+    facts = healthy(connectors={"dts-a": replace(connector("a"), status=still)})
+    assert ("connector_position_lost", "error") in problems(facts)
 
 
 def test_connectors_are_found_by_their_topic_prefix() -> None:

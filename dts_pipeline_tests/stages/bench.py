@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from dts_pipeline.adapters.kafka_reader import Buffer, KafkaReader
 from dts_pipeline.config import BatchConfig
 from dts_pipeline.core.batches import Batch, Checkpoint, PartitionCheckpoint, Plan
-from dts_pipeline.core.envelope import Message, TransactionMessage
+from dts_pipeline.core.envelope import Message
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
+from dts_pipeline.core.transaction_messages import TransactionMessage
 from dts_pipeline.stages import LinkRuntime, normalize
 from dts_pipeline_tests import builders
 from dts_pipeline_tests.builders import ChangeEvent
@@ -46,7 +47,14 @@ class MemoryReader(KafkaReader):
     def read_only(self, wanted: Collection[TopicPartition]) -> None:
         self._paused = set(self.buffers) - set(wanted)
 
-    def poll(self, at_most: int, seconds: float) -> int:
+    def poll(
+        self, at_most: int, seconds: float, came_some: Callable[[], None] = lambda: None
+    ) -> int:
+        came = self._poll(at_most)
+        came_some()
+        return came
+
+    def _poll(self, at_most: int) -> int:
         count = 0
         for tp, buffer in self.buffers.items():
             if tp in self._paused:
@@ -98,9 +106,11 @@ class Bench:
             {tp: PartitionCheckpoint(self.start.get(tp, 0), "id") for tp in self.logs},
         )
         self.runtime = LinkRuntime(self.link, self.limits, NoTables(), NoTables(), {})  # type: ignore[arg-type]
-        self.runtime.__dict__["reader"] = MemoryReader(self.logs, self.chunk)
+        for runtime in (self.runtime, self.runtime.beside):
+            runtime.__dict__["reader"] = MemoryReader(self.logs, self.chunk)
+        self.runtime.__dict__["ledger"] = StandingCheckpoint(self)
 
-    def plan(self) -> Plan:
+    def plan(self, slots: int = 1) -> Plan:
         """A run's plan from the checkpoint that stands."""
         until = {tp: log[-1].offset + 1 if log else 0 for tp, log in self.logs.items()}
         topics = {tp.topic for tp in self.logs if self.metadata or tp != TRANSACTIONS}
@@ -112,7 +122,7 @@ class Bench:
             dict.fromkeys(topics, "id"),
             tables,
             tables,
-            1,
+            slots,
             time.monotonic() + 60,
         )
 
@@ -127,6 +137,16 @@ class Bench:
         batch = self.read()
         self.checkpoint = normalize(self.runtime, self.plan(), batch).after
         return batch
+
+
+@dataclass
+class StandingCheckpoint:
+    """A ledger that knows one checkpoint."""
+
+    bench: Bench
+
+    def read(self, _link: str, _lane: str) -> Checkpoint:
+        return self.bench.checkpoint
 
 
 def topics(events: Sequence[ChangeEvent], transactions: Sequence[TransactionMessage]) -> Logs:

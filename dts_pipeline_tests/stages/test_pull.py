@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dts_pipeline.config import BatchConfig
 from dts_pipeline.core.batches import Batch
-from dts_pipeline.core.envelope import Message, TransactionMessage
+from dts_pipeline.core.envelope import Message
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.core.transaction_messages import TransactionMessage
+from dts_pipeline.core.waiting import Waiting
 from dts_pipeline.errors import PoisonError, TerminalError
 from dts_pipeline_tests import builders
 from dts_pipeline_tests.builders import T0, ChangeEvent, begin, end, run_id
-from dts_pipeline_tests.stages.bench import PAIR, TRANSACTIONS, Bench, topics
+from dts_pipeline_tests.stages.bench import PAIR, TRANSACTIONS, Bench, Logs, topics
 
 ORDERS = TopicPartition("a.shop.orders", 0)
 ORDERS_1 = TopicPartition("a.shop.orders", 1)
@@ -105,6 +108,26 @@ def test_past_the_byte_limit_a_batch_ends_with_what_is_whole() -> None:
     assert [len(bench.pull().frame) for _ in range(3)] == [2, 1, 0]
 
 
+def test_a_transaction_larger_than_the_byte_limit_is_taken_behind_an_empty_one() -> None:
+    """Each run leaves a watermark's transaction in front of what comes next."""
+    events = [replace(e, after={"id": 1, "v": "x" * 2_000}) for e in transaction(2, 5)]
+    messages = announced((1, 0), (2, 5))
+    messages[1] = end("0-1-1", {"dts.watermark": 1}, offset=1, at=T0)
+    limits = BatchConfig.model_validate({"max_bytes": "3KiB"})
+    bench = Bench(topics(events, messages), limits=limits, chunk=1)
+
+    assert len(bench.pull().frame) == 5
+
+
+def test_reading_does_not_go_far_past_what_memory_may_hold() -> None:
+    events = [replace(e, after={"id": 1, "v": "x" * 2_000}) for e in transaction(1, 500)]
+    limits = BatchConfig.model_validate({"max_bytes": "1KiB", "max_transaction_bytes": "100KiB"})
+    with pytest.raises(TerminalError) as caught:
+        Bench(topics(events, announced((1, 500))), limits=limits).pull()
+
+    assert caught.value.where["read_bytes"] < 400 * 1024
+
+
 def test_a_transaction_that_memory_cannot_hold_stops_the_link() -> None:
     events = [replace(e, after={"id": 1, "v": "x" * 2_000}) for e in transaction(1, 3)]
     limits = BatchConfig.model_validate({"max_bytes": "1KiB", "max_transaction_bytes": "3KiB"})
@@ -113,6 +136,8 @@ def test_a_transaction_that_memory_cannot_hold_stops_the_link() -> None:
 
     assert caught.value.code == "transaction_too_large"
     assert caught.value.where["transaction"] == "0-1-1"
+    assert caught.value.where["events"] == 3
+    assert caught.value.where["limit_bytes"] == 3 * 1024
 
 
 def test_offsets_have_gaps() -> None:
@@ -141,6 +166,31 @@ def test_the_tombstone_of_a_delete_that_came_last_is_read_too() -> None:
     assert batch.after.partitions[ORDERS].next_offset == 2
 
 
+@pytest.mark.parametrize("tombstones", [True, False])
+def test_what_comes_with_a_tombstone_or_instead_is_left_to_the_next_batch(
+    tombstones: bool,
+) -> None:
+    """Deletes came last in two topics; the poll for both tombstones brings the next row as well."""
+    fields = {"gtid": "0-1-1", "transaction": "0-1-1", "run": run_id(T0 - 5_000)}
+    items, orders = (
+        builders.delete(100, "v", table=table, pos=1_000 + place, **fields)
+        for place, table in enumerate(("shop.items", "shop.orders"))
+    )
+    later = transaction(2, 1, offset=1 + tombstones)
+    messages = announced((1, 0), (2, 1))
+    messages[1] = end("0-1-1", {"shop.items": 1, "shop.orders": 1}, offset=1, at=T0)
+    logs = topics([items, orders, *later], messages)
+    if tombstones:  # that of items has not come yet
+        logs[ORDERS].insert(1, builders.tombstone(orders, 1))
+    bench = Bench(logs, limits=BatchConfig.model_validate({"max_events": 2}))
+
+    first, second = bench.pull(), bench.pull()
+
+    assert list(first.frame["op"]) == ["d", "d"]
+    assert first.ranges.until()[ORDERS] == 1 + tombstones
+    assert list(second.frame["op"]) == ["c"]
+
+
 def test_events_whose_end_is_not_there_wait() -> None:
     logs = topics(transaction(1, 2) + transaction(2, 1, offset=2), announced((1, 2)))
     logs[TRANSACTIONS].append(builders.raw_transaction(begin("0-1-2", offset=2, at=T0 + 9)))
@@ -165,11 +215,146 @@ def test_a_fast_partition_with_a_backlog_does_not_starve_the_others() -> None:
     assert set(bench.pull().frame["transaction"]) == {"0-1-1"}
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 1_000])
+def test_of_a_backlog_in_many_partitions_hardly_more_is_read_than_a_batch_takes(chunk: int) -> None:
+    """A broker sends long stretches of one partition; parsed again and again they take minutes."""
+    rows = [event for number in range(1, 101) for event in transaction(number, 2)]
+    placed = [replace(e, partition=i % 3, offset=i // 3) for i, e in enumerate(rows)]
+    messages = announced(*((number, 2) for number in range(1, 101)))
+    limits = BatchConfig(max_events=6)
+    bench = Bench(topics(placed, messages), limits=limits, chunk=chunk)
+    reader = bench.runtime.reader
+
+    for _ in range(5):
+        assert len(bench.pull().frame) == 6
+        assert sum(buffer.events for buffer in reader.buffers.values()) <= 5 * 6
+
+
 def test_an_end_whose_events_are_not_there_is_named() -> None:
     batch = Bench(topics(transaction(1, 2), announced((1, 3)))).pull()
 
     assert batch.is_empty
-    assert batch.waiting == "0-1-1"
+    assert batch.waiting == Waiting("0-1-1", 0.0, {"shop.orders": 1}, 1)
+
+
+# --- transactions that stay incomplete ---------------------------------------------------------
+
+PATIENT = BatchConfig(max_wait_seconds=600)
+
+
+def later(logs: Logs, seconds: float) -> Logs:
+    """Some time after, a watermark's transaction, which no link carries, went through."""
+    offset, at = logs[TRANSACTIONS][-1].offset, T0 + round(1000 * seconds)
+    for message in (
+        begin("0-1-90", offset=offset + 1, at=at),
+        end("0-1-90", {"dts.watermark": 1}, offset=offset + 2, at=at),
+    ):
+        logs[TRANSACTIONS].append(builders.raw_transaction(message))
+    return logs
+
+
+def two_tables() -> tuple[list[ChangeEvent], list[TransactionMessage]]:
+    """A transaction over two tables and two partitions, between two others."""
+    middle = [
+        *transaction(2, 2, offset=1),
+        *transaction(2, 2, offset=0, partition=1),
+        *transaction(2, 2, offset=0, table="shop.items"),
+    ]
+    messages = announced((1, 1), (2, 4), (3, 1))
+    messages[3] = end("0-1-2", {"shop.orders": 4, "shop.items": 2}, offset=3, at=T0 + 1)
+    events = [*transaction(1, 1), *middle, *transaction(3, 1, offset=3)]
+    return [replace(event, pos=1_000 + i) for i, event in enumerate(events)], messages
+
+
+@pytest.mark.parametrize(
+    ("lost", "missing"),
+    [
+        (1, "shop.orders: 1 in a.shop.orders partition 0/1"),
+        (3, "shop.orders: 1 in a.shop.orders partition 0/1"),
+        (5, "shop.items: 1 in a.shop.items partition 0"),
+    ],
+)
+def test_a_lost_event_is_reported_once_it_has_been_waited_for_too_long(
+    lost: int, missing: str
+) -> None:
+    events, messages = two_tables()
+    del events[lost]
+    bench = Bench(topics(events, messages), limits=PATIENT)
+    assert set(bench.pull().frame["transaction"]) == {"0-1-1"}
+    later(bench.logs, 599)
+    batch = bench.pull()
+    assert batch.is_empty
+    assert batch.waiting is not None
+    assert (batch.waiting.transaction, batch.waiting.seconds) == ("0-1-2", 598.999)
+
+    later(bench.logs, 700)
+    with pytest.raises(TerminalError) as caught:
+        bench.pull()
+
+    where = caught.value.where
+    assert caught.value.code == "transaction_incomplete"
+    assert (where["transaction"], where["waited_seconds"]) == ("0-1-2", 700)
+    assert (where["topic"], where["offset"]) == ("a.transaction", 3)
+    assert where["missing"] == missing
+
+
+def test_an_event_that_comes_late_after_all_lets_the_link_go_on() -> None:
+    events, messages = two_tables()
+    late = events.pop(6)
+    bench = Bench(later(topics(events, messages), 700), limits=PATIENT)
+    bench.pull()
+    with pytest.raises(TerminalError):
+        bench.pull()
+    bench.logs[late.topic_partition].append(builders.message(replace(late, offset=7)))
+
+    assert set(bench.pull().frame["transaction"]) == {"0-1-2", "0-1-3"}
+
+
+def test_a_transaction_whose_end_never_came_is_reported() -> None:
+    """The connector died in it, and began again behind it: as after offsets set by hand."""
+    messages = announced((1, 2), (2, 1))
+    logs = topics(transaction(1, 2) + transaction(2, 1, offset=2), [messages[0], *messages[2:]])
+    bench = Bench(logs, limits=PATIENT)
+    assert bench.pull().waiting == Waiting("0-1-1", 0.0)
+    later(logs, 700)
+    with pytest.raises(TerminalError) as caught:
+        bench.pull()
+
+    assert caught.value.code == "transaction_incomplete"
+    assert (caught.value.where["transaction"], caught.value.where["missing"]) == ("0-1-1", "END")
+
+
+def test_rows_without_any_transaction_message_are_reported() -> None:
+    logs = later(topics(transaction(1, 2), [begin("0-1-0"), end("0-1-0", {}, offset=1)]), 500)
+    bench = Bench(logs, limits=PATIENT)
+    assert bench.pull().is_empty
+    later(logs, 700)
+    with pytest.raises(TerminalError) as caught:
+        bench.pull()
+
+    assert caught.value.code == "transaction_incomplete"
+    assert (caught.value.where["topic"], caught.value.where["offset"]) == (ORDERS.topic, 0)
+
+
+def test_a_link_far_behind_does_not_take_a_backlog_for_a_wait() -> None:
+    events = transaction(1, 2) + transaction(2, 2, offset=2)
+    bench = Bench(later(topics(events, announced((1, 2), (2, 2))), 90_000), limits=PATIENT)
+
+    assert len(bench.pull().frame) == 4
+
+
+def test_a_connector_that_stood_still_was_not_waited_for() -> None:
+    """An hour between the two BEGINs of a transaction that it died in."""
+    hour = T0 + 3_600_000
+    messages = [
+        begin("0-1-1", at=T0),
+        begin("0-1-0", offset=1, at=hour),
+        end("0-1-0", {"shop.orders": 0}, offset=2, at=hour + 1_000),
+        begin("0-1-1", offset=3, at=hour + 2_000),
+    ]
+    batch = Bench(topics(transaction(1, 2), messages), limits=PATIENT).pull()
+
+    assert batch.waiting == Waiting("0-1-1", 2.0)
 
 
 # --- after a crash of the connector ----------------------------------------------------------
@@ -330,17 +515,41 @@ def test_a_one_way_link_without_metadata_goes_to_the_high_watermark() -> None:
 
     assert len(batch.frame) == 3
     assert batch.after.applied_gtids == "0-2"
+    assert batch.after.consistency(PAIR.transaction_topic) == "transactional"  # the bench's topics
     assert bench.pull().is_empty
+
+
+def test_rows_without_metadata_do_not_lie_for_ever_beside_a_transaction_topic() -> None:
+    """Switched off at the connector of a one-way link that had it before."""
+    events = [replace(e, transaction=None) for e in transaction(1, 2)]
+    with pytest.raises(TerminalError) as caught:
+        Bench(topics(events, []), link=replace(PAIR, pair=None)).pull()
+
+    assert caught.value.code == "transaction_metadata_missing"
 
 
 # --- any stream --------------------------------------------------------------------------------
 
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=7)
-CRASHES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), max_size=2)
+CRASHES = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(0, 3), st.integers(0, 3)),
+    max_size=2,
+)
 
 
-def streamed(sizes: list[int], crashes: list[tuple[int, int]]) -> tuple[Bench, list[bytes]]:
-    """Transactions of these sizes over two partitions, sent with crashes (tenths, sent again)."""
+CLOCKS = st.sampled_from([60_000, -60_000, -4_000, -3_600_000])
+"""By how many ms a run of the connector seems to begin after the one before it."""
+
+
+def streamed(
+    sizes: list[int], crashes: list[tuple[int, int, int, int]], clock: int = 60_000
+) -> tuple[Bench, list[bytes]]:
+    """Transactions of these sizes over two partitions, sent with crashes.
+
+    A crash: after how many tenths; how many rows are sent again; how many at the end of either
+    partition never reached Kafka, though BEGINs and ENDs did. Those are sent again in any case.
+    (None where the clock was set back as well: then there can be nothing left to tell runs by.)
+    """
     rows = [
         replace(event, partition=event.pos % 2)
         for number, size in enumerate(sizes, start=1)
@@ -349,11 +558,14 @@ def streamed(sizes: list[int], crashes: list[tuple[int, int]]) -> tuple[Bench, l
     sent: list[ChangeEvent] = []
     messages: list[TransactionMessage] = []
     reached = 0
-    for run, (tenths, again) in enumerate([*sorted(crashes), (10, 0)]):
-        started = T0 + 60_000 * run
+    for run, (tenths, again, *lost) in enumerate([*sorted(crashes), (10, 0, 0, 0)]):
+        started = T0 + clock * run
         crash = max(reached, len(rows) * tenths // 10)
-        _send(rows, reached, crash, started, sent, messages)
-        reached = max(0, crash - again)
+        own: list[ChangeEvent] = []
+        _send(rows, reached, crash, started, own, messages)
+        kept, first_lost = _without_the_last(own, lost if clock > 0 else (0, 0))
+        sent += kept
+        reached = min(max(0, crash - again), reached + first_lost)
     placed, next_offset = [], {0: 0, 1: 0}
     for event in sent:
         placed.append(replace(event, offset=next_offset[event.partition]))
@@ -362,6 +574,18 @@ def streamed(sizes: list[int], crashes: list[tuple[int, int]]) -> tuple[Bench, l
     return Bench(topics(placed, numbered), limits=BatchConfig(max_events=4)), [
         event.key_bytes or b"" for event in rows
     ]
+
+
+def _without_the_last(own: list[ChangeEvent], lost: Sequence[int]) -> tuple[list[ChangeEvent], int]:
+    """What is left of a run's rows, and the place of the first one that is not."""
+    places = [[i for i, e in enumerate(own) if e.partition == p] for p in (0, 1)]
+    gone = {
+        place
+        for found, count in zip(places, lost, strict=True)
+        for place in found[max(0, len(found) - count) :]
+    }
+    kept = [event for i, event in enumerate(own) if i not in gone]
+    return kept, min(gone, default=len(own))
 
 
 def _send(
@@ -387,11 +611,14 @@ def _send(
 
 
 @settings(max_examples=15, deadline=None)
-@given(sizes=SIZES, crashes=CRASHES)
+@example(sizes=[1, 1, 2], crashes=[(3, 1, 0, 0)], clock=-60_000)
+@example(sizes=[4, 1, 1], crashes=[(9, 1, 0, 1)], clock=60_000)
+@example(sizes=[2, 3, 2, 1, 5, 4, 3], crashes=[(4, 12, 2, 2), (3, 6, 0, 3)], clock=60_000)
+@given(sizes=SIZES, crashes=CRASHES, clock=CLOCKS)
 def test_whatever_crashes_every_event_is_pulled_once_and_in_whole_transactions(
-    sizes: list[int], crashes: list[tuple[int, int]]
+    sizes: list[int], crashes: list[tuple[int, int, int, int]], clock: int
 ) -> None:
-    bench, expected = streamed(sizes, crashes)
+    bench, expected = streamed(sizes, crashes, clock)
     seen: set[bytes] = set()
     pulled = 0
     while not (batch := bench.pull()).is_empty:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dts_pipeline.core.batches import Batch, Plan, SourcePosition
-from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.links import Lane, Link, MarkKind
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages import compact, drop_marked, normalize
@@ -129,9 +129,18 @@ def test_a_one_way_link_needs_no_mark() -> None:
 def test_every_kind_of_mark_is_recognised_whatever_is_configured(link: Link) -> None:
     by_comment = insert(1, "a", gtid="0-1-1", query="INSERT /* dts */ INTO t VALUES (1)")
     domains = replace(link, all_mark_domains=frozenset({DOMAIN}))
-    by_origin = insert(2, "a", gtid=f"{DOMAIN}-1-1", query="INSERT INTO t VALUES (1)")
+    query = "INSERT /* dts link=b_to_a batch=1 */ INTO t VALUES (1)"
+    by_origin = insert(2, "a", gtid=f"{DOMAIN}-1-1", query=query)
 
     assert normalized([by_comment, by_origin], domains).frame["marked"].tolist() == [True, True]
+
+
+def test_a_stamp_whose_statement_is_not_ours_stops_the_link() -> None:
+    events = [insert(1, "a", gtid="0-1-1"), insert(2, "a", gtid=f"{DOMAIN}-1-1", query="INSERT 1")]
+    error = stopped(events)
+
+    assert error.code == "marks_disagree"
+    assert (error.where["offset"], error.where["gtid"]) == (1, f"{DOMAIN}-1-1")
 
 
 def test_a_truncate_stops_the_link_and_names_the_table() -> None:
@@ -148,3 +157,29 @@ def test_a_truncate_may_be_ignored() -> None:
 
     assert list(batch.frame["op"]) == ["c"]
     assert batch.counts["events"] == 2
+
+
+# -- lanes by partition -------------------------------------------------------------------------
+
+HALVES = tuple(Lane(f"{n}_of_2", part=n, parts=2) for n in range(2))
+
+
+def test_a_lane_by_partition_keeps_its_own_keys_events_of_whole_transactions() -> None:
+    events = [
+        insert(1, "a", gtid="0-1-1"),
+        replace(insert(2, "b", gtid="0-1-1"), partition=1),
+        update(1, "a", "c", gtid=f"{DOMAIN}-1-1"),
+        replace(update(2, "b", "d", gtid=f"{DOMAIN}-1-1"), partition=1),
+        replace(insert(3, "e", gtid="0-1-1"), partition=2),
+    ]
+    found = [normalized(events, replace(BY_ORIGIN, lanes=HALVES, lane=h.name)) for h in HALVES]
+    kept = [list(zip(b.frame["partition"], b.frame["op"], strict=True)) for b in found]
+    assert kept == [[(0, "c"), (0, "u"), (2, "c")], [(1, "c"), (1, "u")]]
+    assert [b.counts["events"] for b in found] == [3, 2]
+    assert [b.counts["marked"] for b in found] == [1, 1]
+    # Both go to the same place, and the first tells what came back of all.
+    assert found[0].after.partitions.keys() == found[1].after.partitions.keys()
+    assert [{t: sum(r.values()) for t, r in b.returned.items()} for b in found] == [
+        {f"{DOMAIN}-1-1": 2},
+        {},
+    ]

@@ -1,12 +1,21 @@
-"""The database accounts of a site, each with its least privileges: the one place for them.
+"""The database accounts of a site: the one place for them.
 
-`dts` is the pipeline's, `debezium` the connector's, `app` stands for the applications and
-for the tests, which may do anything.
+`dts` is the pipeline's and `debezium` the connector's: they may do what `dts init --print` says for
+a pair over `shop.*`, and nothing else. `app` stands for the applications and for the tests, which
+may do anything.
 """
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-_DATA = "SELECT, INSERT, UPDATE, DELETE"
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # core/ is plain Python
+
+from dts_pipeline.core.grants import Account, SiteUse, grants_script
+from dts_pipeline.core.links import MarkKind
+from dts_pipeline.core.schema import Dialect
+
+PIPELINE, CONNECTOR = Account("dts"), Account("debezium")
 
 
 def account_statements(kind: str, mark: str, passwords: Mapping[str, str]) -> list[str]:
@@ -24,34 +33,19 @@ def account_statements(kind: str, mark: str, passwords: Mapping[str, str]) -> li
             for name in ("app", "dts", "debezium")
         ),
         "GRANT ALL PRIVILEGES ON *.* TO 'app'@'%' WITH GRANT OPTION",
-        *pipeline_grants(kind, mark),
-        *connector_grants(kind),
+        # `dts init` has not run yet, and a right is given only on a table that is there; it stays
+        # when the table goes.
+        "CREATE TABLE dts.watermark (id INT PRIMARY KEY)",
+        *printed_grants(kind, mark),
+        "DROP TABLE dts.watermark",
     ]
 
 
-def pipeline_grants(kind: str, mark: str) -> list[str]:
-    """What the pipeline needs: rows of shop, its ledger in dts, and the origin stamp.
-
-    PROCESS and the binlog's state are read by preflight.
-    """
-    monitor = {"mariadb": "BINLOG MONITOR", "mysql": "REPLICATION CLIENT"}[kind]
-    stamp = {"mariadb": "BINLOG REPLAY", "mysql": "REPLICATION_APPLIER"}[kind]
-    return [
-        f"GRANT {_DATA}, CREATE TEMPORARY TABLES ON shop.* TO 'dts'@'%'",
-        f"GRANT {_DATA}, CREATE, ALTER, INDEX, DROP, CREATE TEMPORARY TABLES ON dts.* TO 'dts'@'%'",
-        f"GRANT PROCESS, {monitor} ON *.* TO 'dts'@'%'",
-        *([f"GRANT {stamp} ON *.* TO 'dts'@'%'"] if mark == "origin" else []),
-    ]
-
-
-def connector_grants(kind: str) -> list[str]:
-    """What Debezium's connector needs (its manual, "Creating a user")."""
-    monitor = {"mariadb": "BINLOG MONITOR", "mysql": "REPLICATION CLIENT"}[kind]
-    return [
-        f"GRANT RELOAD, SHOW DATABASES, REPLICATION SLAVE, {monitor} ON *.* TO 'debezium'@'%'",
-        "GRANT SELECT, LOCK TABLES ON shop.* TO 'debezium'@'%'",
-        "GRANT SELECT, LOCK TABLES ON dts.* TO 'debezium'@'%'",
-    ]
+def printed_grants(kind: str, mark: str, tables: str = "shop.*") -> list[str]:
+    """The GRANTs of `dts init --print` for a site that both links of a pair use."""
+    use = SiteUse(Dialect(kind), MarkKind(mark), (tables,))
+    script = grants_script(PIPELINE, CONNECTOR, use)
+    return [line.rstrip(";") for line in script.splitlines() if line.startswith("GRANT ")]
 
 
 def _cleared_root(kind: str, password: str) -> list[str]:

@@ -55,8 +55,12 @@ def _run(arguments: argparse.Namespace) -> int:
             lifecycle.start_one(directory, arguments.name)
         case "stop":
             lifecycle.stop_one(directory, arguments.name)
+        case "pause":
+            lifecycle.pause_one(directory, arguments.name)
         case "kill":
             lifecycle.kill_one(directory, arguments.name)
+        case "clock":
+            lifecycle.set_one_clock(directory, arguments.name, arguments.seconds)
     return 0
 
 
@@ -67,6 +71,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         fast=arguments.fast,
         server_options=tuple(arguments.server_option),
         kafka_options=tuple(arguments.kafka_option),
+        sink=arguments.sink,
+        connect_options=tuple(arguments.connect_option),
+        clocks=arguments.clocks,
     )
 
 
@@ -94,9 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", parents=[place], help="the end of a process's log")
     logs.add_argument("name", choices=NAMES)
     logs.add_argument("--lines", type=int, default=200)
-    for name, text in (("start", "start again"), ("stop", "end in order"), ("kill", "SIGKILL")):
+    for name, text in (
+        ("start", "start again, or go on"),
+        ("stop", "end in order"),
+        ("kill", "SIGKILL"),
+        ("pause", "SIGSTOP"),
+    ):
         one = commands.add_parser(name, parents=[place], help=f"one process: {text}")
         one.add_argument("name", choices=NAMES)
+    clock = commands.add_parser("clock", parents=[place], help="set one process's clock")
+    clock.add_argument("name", choices=NAMES)
+    clock.add_argument("seconds", type=int, help="how far from the machine's, such as -3600")
     sql = commands.add_parser("sql", parents=[place], help="a site's command-line client")
     sql.add_argument("site", choices=SITES)
     sql.add_argument("--admin", action="store_true", help="as root instead of app")
@@ -110,6 +125,14 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         "--fast",
         action="store_true",
         help="for tests, not for benchmarks: quick start, relaxed durability",
+    )
+    up.add_argument(
+        "--sink",
+        action="store_true",
+        help="Connect has Debezium's JDBC sink too, for the benchmark",
+    )
+    up.add_argument(
+        "--clocks", action="store_true", help="each process has a clock that `clock` sets"
     )
     up.add_argument(
         "--server-option",
@@ -126,6 +149,14 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         type=_option,
         metavar="NAME=VALUE",
         help="an extra setting of the broker (repeatable)",
+    )
+    up.add_argument(
+        "--connect-option",
+        action="append",
+        default=[],
+        type=_option,
+        metavar="NAME=VALUE",
+        help="an extra setting of the Connect worker (repeatable)",
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from localstack.account import Account, current_account, own_folder, write_private
 from localstack.accounts import account_statements
+from localstack.clocks import clock_environment
 from localstack.commands import Command
 from localstack.debian import program
 from localstack.mysql_tree import mysql_program, mysql_tree
@@ -29,6 +30,7 @@ def database_service(stack: Stack, site: str, account: Account) -> Service:
         prepare=(_prepare(stack, site, folder, account, argv),),
         ask=lambda: _ask(client_argv(stack, site)),
         settle=lambda: (folder / "init.sql").unlink(missing_ok=True),
+        env=clock_environment(stack, f"site_{site}"),
     )
 
 

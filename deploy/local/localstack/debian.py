@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localstack.account import current_account
 from localstack.cache import cache_folder
+from localstack.clocks import has_library
 from localstack.commands import Command, run
 from localstack.errors import StackError
 from localstack.output import say
@@ -16,13 +17,15 @@ _JAVA_AT_LEAST = 17  # Kafka 4's broker and Connect need it
 _NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
-def require_packages(flavour: str) -> None:
+def require_packages(flavour: str, *, clocks: bool = False) -> None:
     """Make sure that Java, Maven and (where a site is MariaDB) MariaDB's programs are there.
+
+    clocks: libfaketime, too, for servers whose clocks can be set.
 
     mariadb-server-core holds the server's programs without a system service, so nothing
     starts by itself.
     """
-    missing = missing_packages(flavour)
+    missing = missing_packages(flavour, clocks=clocks)
     if not missing:
         return
     names = " ".join(missing)
@@ -33,12 +36,12 @@ def require_packages(flavour: str) -> None:
         )
     say(f"installing {names}")
     _install(missing)
-    still = missing_packages(flavour)
+    still = missing_packages(flavour, clocks=clocks)
     if still:
         raise StackError(f"installed, but programs are still missing of: {' '.join(still)}")
 
 
-def missing_packages(flavour: str) -> list[str]:
+def missing_packages(flavour: str, *, clocks: bool = False) -> list[str]:
     """The names of the packages whose programs cannot be found."""
     missing = []
     if _java_version() < _JAVA_AT_LEAST:
@@ -47,6 +50,8 @@ def missing_packages(flavour: str) -> list[str]:
         missing.append("maven")
     if flavour in ("mariadb", "mixed"):
         missing += _missing_of_mariadb()
+    if clocks and not has_library():
+        missing.append("libfaketime")
     return missing
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from localstack.account import current_account
@@ -13,38 +14,73 @@ from localstack.output import say
 
 KAFKA = Path("kafka")
 PLUGINS = Path("plugins")
-_SUMS = SOURCE / "jars.sha256"
-_POM = SOURCE / "pom.xml"
-#: pom.xml's profile, the folder its jars go to, what Maven is told to leave out.
-_SETS = (
-    ("kafka", KAFKA, ()),
-    ("debezium", PLUGINS / "debezium", ("-DexcludeGroupIds=org.apache.kafka,org.slf4j",)),
+
+
+@dataclass(frozen=True)
+class Jars:
+    """A list of jars: pom.xml names them, jars.sha256 beside it holds their sums.
+
+    sets: the pom's profile, the folder its jars go to, what Maven is told to leave out.
+    """
+
+    what: str
+    source: Path
+    sets: tuple[tuple[str, Path, tuple[str, ...]], ...]
+
+    @property
+    def pom(self) -> Path:
+        """What Maven reads."""
+        return self.source / "pom.xml"
+
+    @property
+    def sums(self) -> Path:
+        """The committed sums."""
+        return self.source / "jars.sha256"
+
+
+SERVERS = Jars(
+    "jars",
+    SOURCE,
+    (
+        ("kafka", KAFKA, ()),
+        ("debezium", PLUGINS / "debezium", ("-DexcludeGroupIds=org.apache.kafka,org.slf4j",)),
+    ),
+)
+_CLASHING = "org.apache.kafka,org.slf4j,com.fasterxml.jackson.core,org.lz4,org.xerial.snappy"
+#: Debezium's JDBC sink, a plugin folder of its own.
+SINK = Jars(
+    "sink",
+    SOURCE / "sink",
+    (("sink", Path("debezium-jdbc"), (f"-DexcludeGroupIds={_CLASHING},com.github.luben",)),),
 )
 
 
-def jars_folder() -> Path:
+def jars_folder(jars: Jars = SERVERS) -> Path:
     """The folder with checked jars, downloaded if need be; its name follows the list of sums."""
-    name = hashlib.sha256(_SUMS.read_bytes() + _POM.read_bytes()).hexdigest()[:12]
-    target = cache_folder() / f"jars-{name}"
+    name = hashlib.sha256(jars.sums.read_bytes() + jars.pom.read_bytes()).hexdigest()[:12]
+    target = cache_folder() / f"{jars.what}-{name}"
     if not target.is_dir():  # it gets its name when it is whole
         with exclusive(cache_folder() / "jars.lock"):
             if not target.is_dir():
-                say("downloading the jars of Kafka and Debezium")
+                say(f"downloading what {jars.pom} names")
                 with made_whole(target) as folder:
-                    download(folder)
-                    check_sums(folder, _SUMS)
-    check_sums(target, _SUMS)
+                    download(folder, jars)
+                    check_sums(folder, jars.sums)
+    check_sums(target, jars.sums)
     return target
 
 
-def download(folder: Path) -> None:
+def download(folder: Path, jars: Jars) -> None:
     """Let Maven copy each set of jars into its place below `folder`."""
-    for profile, place, options in _SETS:
-        argv = ("mvn", "-q", "-B", "-f", str(_POM), f"-P{profile}", "dependency:copy-dependencies")
+    for profile, place, options in jars.sets:
+        argv = ("mvn", "-q", "-B", "-f", str(jars.pom), f"-P{profile}")
         run(
             Command(
                 f"download the jars of {profile}",
-                (*argv, "-DincludeScope=runtime", f"-DoutputDirectory={folder / place}", *options),
+                (
+                    *(*argv, "dependency:copy-dependencies", "-DincludeScope=runtime"),
+                    *(f"-DoutputDirectory={folder / place}", *options),
+                ),
                 cache_folder() / "logs" / "maven.log",
                 current_account(),
                 SOURCE,
@@ -79,9 +115,13 @@ def check_sums(folder: Path, sums: Path) -> None:
 
 
 def write_sums() -> int:
-    """Download afresh and write the list anew (after a change of pom.xml); how many jars."""
-    with tempfile.TemporaryDirectory(prefix=".jars-new.", dir=cache_folder()) as folder:
-        download(Path(folder))
-        found = sums_of(Path(folder))
-    _SUMS.write_text("".join(f"{d}  {n}\n" for n, d in sorted(found.items())), encoding="utf-8")
-    return len(found)
+    """Download afresh and write the lists anew (after a change of a pom.xml); how many jars."""
+    count = 0
+    for jars in (SERVERS, SINK):
+        with tempfile.TemporaryDirectory(prefix=".jars-new.", dir=cache_folder()) as folder:
+            download(Path(folder), jars)
+            found = sums_of(Path(folder))
+        text = "".join(f"{d}  {n}\n" for n, d in sorted(found.items()))
+        jars.sums.write_text(text, encoding="utf-8")
+        count += len(found)
+    return count

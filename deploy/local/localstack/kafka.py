@@ -4,16 +4,17 @@ import json
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localstack.account import Account, own_folder, write_private
 from localstack.cache import SOURCE
+from localstack.clocks import clock_environment
 from localstack.commands import Command
-from localstack.jars import KAFKA, PLUGINS
+from localstack.jars import KAFKA, PLUGINS, SINK, jars_folder
 from localstack.kafka_probe import ask_broker
 from localstack.service import Service
-from localstack.stackfile import Stack, pairs
+from localstack.stackfile import Stack
 
 _LOG4J = "log4j2.properties"
 _LARGEST_MESSAGE = str(16 * 1024 * 1024)
@@ -41,6 +42,7 @@ def kafka_service(stack: Stack, jars: Path, account: Account) -> Service:
         configure=lambda: _configure(settings, broker_settings(stack, folder), account),
         prepare=(Command("format Kafka's storage", form, log, account, folder),),
         ask=lambda: ask_broker(stack.ports["kafka"]),
+        env=clock_environment(stack, "kafka"),
     )
 
 
@@ -49,15 +51,17 @@ def connect_service(stack: Stack, jars: Path, account: Account) -> Service:
     folder = stack.directory / "connect"
     settings = folder / "connect.properties"
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
+    plugins = [jars / PLUGINS, *([jars_folder(SINK)] if stack.settings.sink else [])]
     return Service(
         name="connect",
         argv=(*_java(jars, folder, "1g", stack.settings.fast), main, str(settings)),
         cwd=folder,
         log=stack.log("connect"),
         account=account,
-        configure=lambda: _configure(settings, worker_settings(stack, jars / PLUGINS), account),
+        configure=lambda: _configure(settings, worker_settings(stack, plugins), account),
         prepare=(),
         ask=lambda: ask_worker(stack.connect_url),
+        env=clock_environment(stack, "connect"),
     )
 
 
@@ -88,12 +92,15 @@ def broker_settings(stack: Stack, folder: Path) -> dict[str, str]:
         "broker.session.timeout.ms": "5000",
         "broker.heartbeat.interval.ms": "1000",
         "group.initial.rebalance.delay.ms": "0",
-        **pairs(stack.settings.kafka_options),
+        **stack.placed(stack.settings.kafka_options),
     }
 
 
-def worker_settings(stack: Stack, plugins: Path) -> dict[str, str]:
-    """connect.properties: JSON without schemas, NULL kept NULL, quick return after a kill."""
+def worker_settings(stack: Stack, plugins: Sequence[Path]) -> dict[str, str]:
+    """connect.properties: JSON without schemas, NULL kept NULL, quick return after a kill.
+
+    The user's options come last and win.
+    """
     converters = {
         f"{side}.converter{option}": value
         for side in ("key", "value")
@@ -113,7 +120,7 @@ def worker_settings(stack: Stack, plugins: Path) -> dict[str, str]:
         "group.id": "connect",
         "listeners": stack.connect_url,
         "rest.advertised.host.name": "127.0.0.1",
-        "plugin.path": str(plugins),
+        "plugin.path": ",".join(str(path) for path in plugins),
         "plugin.discovery": "service_load",
         "offset.storage.partitions": "5",
         "status.storage.partitions": "1",
@@ -125,6 +132,7 @@ def worker_settings(stack: Stack, plugins: Path) -> dict[str, str]:
         "consumer.max.partition.fetch.bytes": _LARGEST_MESSAGE,
         **converters,
         **storage,
+        **stack.placed(stack.settings.connect_options),
     }
 
 

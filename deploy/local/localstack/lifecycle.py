@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localstack.account import require_reachable, service_account
 from localstack.cache import cache_folder, exclusive
+from localstack.clocks import set_clock
 from localstack.database import database_service
 from localstack.debian import require_packages
 from localstack.errors import StackError
@@ -26,9 +27,9 @@ _STOP_ORDER = ("connect", "kafka", "site_a", "site_b")
 _STOP_SECONDS = 30.0
 
 
-def set_up(flavour: str) -> None:
+def set_up(flavour: str, *, clocks: bool = False) -> None:
     """Install and download what a flavour needs; nothing is started."""
-    require_packages(flavour)
+    require_packages(flavour, clocks=clocks)
     jars_folder()
     if flavour in ("mysql", "mixed"):
         mysql_tree()
@@ -51,7 +52,7 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
     When this fails or is broken off, what it started is ended again, and a stack that was
     new is removed but for its logs.
     """
-    set_up(settings.flavour)
+    set_up(settings.flavour, clocks=settings.clocks)
     directory.mkdir(parents=True, exist_ok=True)
     require_reachable(directory, service_account(), "--dir")
     with _locked(directory):
@@ -73,6 +74,9 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
 def _start_all(stack: Stack, supervisor: Supervisor) -> dict[str, object]:
     services = services_of(stack)
     supervisor.prepare(services)
+    if stack.settings.clocks:
+        for name in NAMES:
+            set_clock(stack, name, 0)
     supervisor.start(services)
     write_config(stack)
     save(stack)  # last: a folder with stack.json holds a stack that has been whole
@@ -99,9 +103,7 @@ def _known_stack(directory: Path, settings: Settings) -> Stack | None:
     return stack
 
 
-_OWN_FILES = frozenset(
-    {"logs", "run", "kafka", "connect", "site_a", "site_b", "stack.json", "dts.yaml", "env.sh"}
-)
+_OWN_FILES = frozenset({"logs", "run", "clocks", *NAMES, "stack.json", "dts.yaml", "env.sh"})
 
 
 def _remove(directory: Path, *, keep: Sequence[str] = ()) -> None:
@@ -176,8 +178,23 @@ def kill_one(directory: Path, name: str) -> None:
         Supervisor(directory).kill([name])
 
 
+def pause_one(directory: Path, name: str) -> None:
+    """Stop one process where it stands (SIGSTOP)."""
+    require_stack(directory)
+    with _locked(directory):
+        Supervisor(directory).pause(name)
+
+
+def set_one_clock(directory: Path, name: str, seconds: int) -> None:
+    """Set the clock of one process so far from the machine's."""
+    stack = require_stack(directory)
+    with _locked(directory):
+        set_clock(stack, name, seconds)
+
+
 def start_one(directory: Path, name: str) -> None:
-    """Start one process again, on its port and its data, and wait until it answers."""
+    """Start one process again, on its port and its data, or let a paused one go on; wait until it
+    answers."""
     stack = require_stack(directory)
     with _locked(directory):
         wanted = [service for service in services_of(stack) if service.name == name]

@@ -1,7 +1,7 @@
 """A server of the stack: how it is prepared, started, asked and stopped."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from localstack.account import Account
@@ -25,4 +25,6 @@ class Service:
     ask: Callable[[], str]
     #: Called once, when a fresh server has answered.
     settle: Callable[[], None] = lambda: None
+    #: More variables of its environment.
+    env: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 30

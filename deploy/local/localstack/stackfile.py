@@ -34,6 +34,9 @@ class Settings:
     fast: bool
     server_options: tuple[str, ...]
     kafka_options: tuple[str, ...]
+    sink: bool = False
+    connect_options: tuple[str, ...] = ()
+    clocks: bool = False
 
     def options_of(self, site: str) -> dict[str, str]:
         """The extra server settings of one site (`a:name=value`)."""
@@ -65,6 +68,13 @@ class Stack:
     def connect_url(self) -> str:
         """Kafka Connect's REST address."""
         return f"http://127.0.0.1:{self.ports['connect']}"
+
+    def placed(self, texts: Sequence[str]) -> dict[str, str]:
+        """`name=value` texts as a dictionary; `{kafka}`, `{controller}`, `{connect}` are ports."""
+        found = pairs(texts)
+        for port in ("kafka", "controller", "connect"):
+            found = {k: v.replace(f"{{{port}}}", str(self.ports[port])) for k, v in found.items()}
+        return found
 
     def log(self, name: str) -> Path:
         """The log file of one process."""
@@ -127,8 +137,8 @@ def load(directory: Path) -> Stack | None:
     except PermissionError as error:
         raise StackError(f"{_path(directory)} belongs to another user") from error
     settings = value["settings"]
-    for name in ("server_options", "kafka_options"):
-        settings[name] = tuple(settings[name])
+    for name in ("server_options", "kafka_options", "connect_options"):
+        settings[name] = tuple(settings.get(name, ()))
     return Stack(
         directory, Settings(**settings), value["ports"], value["passwords"], value["cluster_id"]
     )

@@ -44,11 +44,14 @@ class Supervisor:
             self._prepared(service.name).touch()
 
     def start(self, services: Sequence[Service]) -> None:
-        """Start what does not run, side by side, and wait until each answers."""
+        """Start what does not run or is paused, side by side, and wait until each answers."""
         begin = time.monotonic()
         for service in services:
-            if self.process(service.name) is None:
+            process = self.process(service.name)
+            if process is None:
                 self._launch(service)
+            else:
+                send_signal(process, signal.SIGCONT)  # nothing, unless it was paused
         waiting = list(services)
         while waiting:
             for service in list(waiting):
@@ -64,6 +67,7 @@ class Supervisor:
             process = self.process(name)
             if process is not None:
                 send_signal(process, signal.SIGTERM)
+                send_signal(process, signal.SIGCONT)  # a paused one would not hear it
                 if wait_gone([process], seconds):
                     say(f"{name} did not end within {seconds:.0f} s: killing it")
                     self.kill([name])
@@ -80,10 +84,23 @@ class Supervisor:
         for name in names:
             self._record(name).unlink(missing_ok=True)
 
+    def pause(self, name: str) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody; `start` lets it go on."""
+        process = self.process(name)
+        if process is None:
+            raise StackError(f"{name} does not run")
+        send_signal(process, signal.SIGSTOP)
+
     def _launch(self, service: Service) -> None:
         service.configure()
         with INTERRUPTS.deferred():
-            child = spawn(service.argv, log=service.log, account=service.account, cwd=service.cwd)
+            child = spawn(
+                service.argv,
+                log=service.log,
+                account=service.account,
+                cwd=service.cwd,
+                env=service.env,
+            )
             process = identify(child.pid)
             if process is None:
                 raise StackError(_died(service))

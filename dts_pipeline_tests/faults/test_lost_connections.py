@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from dts_pipeline import stages
-from dts_pipeline.adapters.mysql_writer import lane_lock
+from dts_pipeline.adapters.lane_lock import lane_lock
 from dts_pipeline.core import points
 from dts_pipeline.core.points import Point
-from dts_pipeline_tests.integration.applied_once import assert_unbroken
+from dts_pipeline_tests.faults.applied_once import assert_unbroken
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.integration.small_batches import SmallBatch, warm_up
 from dts_pipeline_tests.integration.wire import Wire

@@ -20,10 +20,10 @@ import yaml
 
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
-from dts_pipeline_tests.integration.applied_once import assert_at_the_ends, assert_unbroken
-from dts_pipeline_tests.integration.child_runs import ChildRun, DtsSync, state_of
+from dts_pipeline_tests.faults.applied_once import assert_at_the_ends, assert_unbroken
+from dts_pipeline_tests.faults.child_runs import ChildRun, DtsSync, state_of
+from dts_pipeline_tests.faults.orders import FAULTS, Faults, Strike
 from dts_pipeline_tests.integration.dagster_home import SCHEDULE_TAG, DagsterHome, running
-from dts_pipeline_tests.integration.faults import FAULTS, Faults, Strike
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.integration.small_batches import SmallBatch, warm_up
 from dts_pipeline_tests.stacks import Stack
@@ -136,7 +136,7 @@ def daemon(
     environment = {"DTS_CONFIG": str(write_config(scheduled, path)), FAULTS: str(faults.folder)}
     home = DagsterHome(
         path / "dagster",
-        "dts_pipeline_tests.integration.faulty_definitions",
+        "dts_pipeline_tests.faults.faulty_definitions",
         {**environment, **scheduled[0].rig.stack.env},
     )
     with running(home), home.instance() as instance:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from typing import Any
 from dts_pipeline.core import points
 from dts_pipeline.core.points import Point
 from dts_pipeline.errors import DtsError
-from dts_pipeline_tests.integration.faults import FAULTS, Faults
+from dts_pipeline_tests.faults.orders import FAULTS, Faults
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import ROOT
 
@@ -26,16 +28,21 @@ from dts_pipeline_tests.stacks import ROOT
 # and there are no threads of Kafka's client in it.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
-_SECONDS = 60.0
+_SECONDS = 180.0
+"""A run may take as long as its `batch.max_seconds`, 50 s, and what it has begun by then."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its error's code, or the batches it applied and its counts."""
+    """How a run ended: its error's code, or the batches it applied and its counts.
+
+    `peak` is the most memory that its process had, in MiB.
+    """
 
     code: str | None
     batches: int = 0
     counts: Mapping[str, int] | None = None
+    peak: float = 0.0
 
     @property
     def said(self) -> str:
@@ -70,7 +77,7 @@ class Orders:
 
 
 class ChildRun:
-    """One run of a link by its stages, started at once; `folder` takes its orders."""
+    """One run of a link (`link/lane`: of a lane) by its stages; `folder` takes its orders."""
 
     def __init__(
         self,
@@ -79,8 +86,8 @@ class ChildRun:
         folder: Path,
         orders: Mapping[Point, signal.Signals] | None = None,
     ) -> None:
-        self._link = link
-        self._faults = Orders(link, folder, orders or {}).place()
+        self._link = _spelled(link)
+        self._faults = Orders(self._link, folder, orders or {}).place()
         self._answer, theirs = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
             target=_run, args=(rig, link, self._faults, theirs), daemon=True
@@ -114,7 +121,8 @@ class ChildRun:
         """Waits for the end of a run that nobody killed."""
         assert self._answer.poll(_SECONDS), "the run did not end in time"
         outcome: Outcome = self._answer.recv()
-        assert self.exit_code == 0
+        # The server that forks the runs can lose an exit code, which then is 255.
+        assert self.exit_code in (0, 255)
         return outcome
 
     @property
@@ -136,7 +144,7 @@ class DtsSync:
     ) -> None:
         self._link = link
         self._faults = Orders(link, folder, orders).place()
-        program = [sys.executable, "-m", "dts_pipeline_tests.integration.faulty_sync"]
+        program = [sys.executable, "-m", "dts_pipeline_tests.faults.faulty_sync"]
         variables = {**os.environ, **rig.stack.env, **(environment or {}), FAULTS: str(folder)}
         self._process = subprocess.Popen(
             [*program, "sync", link, "--config", str(rig.path), "--json"],
@@ -171,14 +179,25 @@ def wait_stopped(faults: Faults, link: str, point: Point, pid: int) -> None:
     wait_for(lambda: state_of(pid) == "T", _SECONDS)
 
 
+def _spelled(link: str) -> str:
+    """As orders, which are files, name it."""
+    return link.replace("/", "-")
+
+
 def _run(rig: Rig, link: str, faults: Faults, answer: Connection[Any, Any]) -> None:
-    points.install(lambda point: faults.meet(link, point))
+    points.install(lambda point: faults.meet(_spelled(link), point))
+    faulthandler.dump_traceback_later(_SECONDS - 20)  # where it hangs, should it do so
     try:
         summary = rig.run(link)
     except DtsError as error:
-        answer.send(Outcome(error.code))
+        print(f"{link}: {error}", file=sys.stderr, flush=True)  # a failing test shows it
+        answer.send(Outcome(error.code, peak=_peak()))
     else:
-        answer.send(Outcome(None, summary.batches, dict(summary.counts)))
+        answer.send(Outcome(None, summary.batches, dict(summary.counts), _peak()))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def state_of(pid: int) -> str:

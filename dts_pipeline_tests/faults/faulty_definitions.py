@@ -15,7 +15,7 @@ from dts_pipeline.config import load_config
 from dts_pipeline.core import points
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.resources import Stages
-from dts_pipeline_tests.integration.faults import FAULTS, Faults
+from dts_pipeline_tests.faults.orders import FAULTS, Faults
 
 _faults = Faults(Path(os.environ[FAULTS]))
 _link: list[str] = []

@@ -23,13 +23,13 @@ from dts_pipeline.core.points import Point
 from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.reconcile import PairRuntime
 from dts_pipeline.stages.settle import settle
-from dts_pipeline_tests.integration.applied_once import assert_unbroken, marked_writes
-from dts_pipeline_tests.integration.child_runs import ChildRun, Orders
+from dts_pipeline_tests.faults.applied_once import assert_unbroken, marked_writes
+from dts_pipeline_tests.faults.child_runs import ChildRun, Orders
+from dts_pipeline_tests.faults.side_by_side import SideBySide
 from dts_pipeline_tests.integration.rig import Rig
-from dts_pipeline_tests.integration.side_by_side import SideBySide
 from dts_pipeline_tests.sampling import IS_SAMPLE
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(7200)]
 
 KILLS = 28 if IS_SAMPLE else 1_000
 SEED = int(os.environ.get("SEED", "20261123"))
@@ -151,7 +151,7 @@ def come_to_rest(rig: Rig) -> None:
     raise AssertionError("records stay open after ten settlements")
 
 
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(7200)
 def test_nothing_is_lost_or_done_twice(rig: Rig, tmp_path: Path, summary: list[str]) -> None:
     before = {link: rig.checkpoint(link) for link in (rig.forth, rig.back)}
     storm = Storm(rig=rig, directory=tmp_path)

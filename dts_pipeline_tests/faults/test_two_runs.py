@@ -14,8 +14,8 @@ import pytest
 
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
-from dts_pipeline_tests.integration.applied_once import assert_unbroken
-from dts_pipeline_tests.integration.child_runs import ChildRun, DtsSync
+from dts_pipeline_tests.faults.applied_once import assert_unbroken
+from dts_pipeline_tests.faults.child_runs import ChildRun, DtsSync
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.integration.small_batches import SmallBatch, warm_up
 from dts_pipeline_tests.stacks import Stack
