@@ -26,7 +26,7 @@ from dts_pipeline.adapters.kafka_errors import (
 from dts_pipeline.adapters.kafka_tls import Unanswered
 from dts_pipeline.core.envelope import Message
 from dts_pipeline.core.ranges import TopicPartition
-from dts_pipeline.errors import TerminalError
+from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
 RUN_ID_HEADER = "__debezium.context.runId"
 _FIXED = {
@@ -155,7 +155,8 @@ class KafkaReader:
         """Reads up to `at_most` messages into the buffers, waiting up to `seconds`; how many came.
 
         `came_some` is called whenever some hundreds have come: it may take messages out of the
-        buffers. Raises TerminalError `offsets_lost`, TransientError `kafka_unreachable`.
+        buffers. Raises TerminalError `offsets_lost`, TransientError `kafka_unreachable`,
+        `offset_given_up`.
         """
         came, left = 0, min(at_most, _CHUNK)
         while left > 0:
@@ -242,17 +243,37 @@ class KafkaReader:
             self.buffers[tp].at_end = tp not in self._passed_over
             return
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise TerminalError(
-                "offsets_lost",
-                "Kafka no longer holds the next offset",
-                where={
-                    "topic": tp.topic,
-                    "partition": tp.partition,
-                    "offset": self.buffers[tp].position,
-                },
-                remedy="Compare both sites, then give the link a new start (docs/operations.md).",
-            )
+            raise self._place_given_up(tp)
         raise self._unanswered.explained(translated(error, self._servers))
+
+    def _place_given_up(self, tp: TopicPartition) -> DtsError:
+        """The error for a place that librdkafka gave up: whether it is lost, the broker knows.
+
+        librdkafka gives one up, too, when it takes a log for truncated after its broker came back
+        with another leader epoch.
+        """
+        place = KafkaTopicPartition(tp.topic, tp.partition)
+        position = self.buffers[tp].position
+        try:
+            held = self._client().get_watermark_offsets(place, timeout=self._patience)
+        except KafkaException as error:
+            return self._unanswered.explained(translated(error.args[0], self._servers))
+        if held is None:
+            return self._unanswered.explained(unreachable(self._servers, "_TIMED_OUT"))
+        where = {"topic": tp.topic, "partition": tp.partition, "offset": position}
+        if held[0] <= position <= held[1]:
+            return TransientError(
+                "offset_given_up",
+                "Kafka holds the next offset, but its client stopped reading there",
+                where=where,
+                remedy="Nothing, unless it comes again and again: see Kafka's own log.",
+            )
+        return TerminalError(
+            "offsets_lost",
+            "Kafka no longer holds the next offset",
+            where={**where, "low": held[0], "high": held[1]},
+            remedy="Compare both sites, then give the link a new start (docs/operations.md).",
+        )
 
     def _client(self) -> Consumer:
         if self._consumer is None:

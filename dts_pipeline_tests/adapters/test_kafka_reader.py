@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from dts_pipeline.adapters.kafka_reader import RUN_ID_HEADER, Buffer, KafkaReader, _RunIds
 from dts_pipeline.core.ranges import TopicPartition
+from dts_pipeline.errors import DtsError, TerminalError
+
+PLACE = TopicPartition("t", 0)
 
 
 @dataclass
@@ -52,9 +55,10 @@ class Came:
     """What librdkafka hands over: a message, or in its place that a partition has ended."""
 
     at: int | None
+    instead: int = KafkaError._PARTITION_EOF
 
     def error(self) -> KafkaError | None:
-        return KafkaError(KafkaError._PARTITION_EOF) if self.at is None else None
+        return KafkaError(self.instead) if self.at is None else None
 
     def topic(self) -> str:
         return "t"
@@ -79,12 +83,17 @@ class Came:
 
 @dataclass
 class Handing:
-    """A consumer that hands over all at once."""
+    """A consumer that hands over all at once; `held` is what the broker holds."""
 
     came: list[Came]
+    held: tuple[int, int] | None = None
 
     def consume(self, _at_most: int, _seconds: float) -> list[Came]:
         return self.came
+
+    def get_watermark_offsets(self, _place: object, timeout: float) -> tuple[int, int] | None:
+        assert timeout > 0
+        return self.held
 
 
 @pytest.mark.parametrize(
@@ -94,11 +103,39 @@ def test_an_end_that_comes_together_with_messages_is_not_forgotten(
     came: list[int | None], at_end: bool
 ) -> None:
     """It is told once; a read that waits for it would take the broker for silent."""
-    tp = TopicPartition("t", 0)
-    reader = KafkaReader({})
-    reader.buffers = {tp: Buffer(0)}
-    reader._consumer = Handing([Came(offset) for offset in came])  # type: ignore[assignment]
-    reader._want(frozenset([tp]))
+    reader = reading(Handing([Came(offset) for offset in came]), 0)
 
     assert reader.poll(100, 0) == 2
-    assert reader.buffers[tp].at_end is at_end
+    assert reader.buffers[PLACE].at_end is at_end
+
+
+@pytest.mark.parametrize("cause", [KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE])
+@pytest.mark.parametrize(
+    ("held", "code"),
+    [
+        ((0, 7), "offset_given_up"),
+        ((7, 9), "offset_given_up"),
+        ((8, 9), "offsets_lost"),
+        ((0, 6), "offsets_lost"),
+        (None, "kafka_unreachable"),
+    ],
+)
+def test_whether_an_offset_is_lost_is_for_the_broker_to_say(
+    cause: int, held: tuple[int, int] | None, code: str
+) -> None:
+    """librdkafka gives a place up, too, when it takes a log for truncated after a crash."""
+    reader = reading(Handing([Came(None, cause)], held), 7)
+
+    with pytest.raises(DtsError) as caught:
+        reader.poll(100, 0)
+
+    assert caught.value.code == code
+    assert isinstance(caught.value, TerminalError) is (code == "offsets_lost")
+
+
+def reading(consumer: Handing, position: int) -> KafkaReader:
+    reader = KafkaReader({})
+    reader.buffers = {PLACE: Buffer(position)}
+    reader._consumer = consumer  # type: ignore[assignment]
+    reader._want(frozenset([PLACE]))
+    return reader
