@@ -29,25 +29,39 @@ class DagsterHome:
     folder: Path
     module: str
     environment: Mapping[str, str]
+    workspace: Path | None = None
+    """A workspace.yaml to use; without one it is made, for `module`."""
     _daemon: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Starts the daemon; it runs the schedules, the queue and the run monitor."""
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "deploy" / "dagster.yaml", self.folder / "dagster.yaml")
-        location = {"module_name": self.module, "working_directory": str(ROOT)}
-        workspace = self.folder / "workspace.yaml"
-        workspace.write_text(yaml.safe_dump({"load_from": [{"python_module": location}]}))
-        program = Path(sys.executable).parent / "dagster-daemon"
+        programs = Path(sys.executable).parent
+        workspace = self.workspace or self._own_workspace()
+        # Two processes that make a fresh storage at once can spoil it (Dagster's issue 27390).
+        subprocess.run(
+            [str(programs / "dagster"), "instance", "migrate"],
+            check=True,
+            env=self.variables,
+            capture_output=True,
+        )
         with (self.folder / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                [str(program), "run", "-w", str(workspace)],
+                [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self.variables,
+                cwd=workspace.parent,
                 start_new_session=True,
             )
+
+    def _own_workspace(self) -> Path:
+        location = {"module_name": self.module, "working_directory": str(ROOT)}
+        path = self.folder / "workspace.yaml"
+        path.write_text(yaml.safe_dump({"load_from": [{"python_module": location}]}))
+        return path
 
     @property
     def variables(self) -> dict[str, str]:

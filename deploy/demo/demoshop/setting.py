@@ -151,6 +151,8 @@ class Setting:
 
     def _start_dagster(self) -> None:
         shutil.copy(self.root / "deploy/dagster.yaml", self.home / "dagster.yaml")
+        # Two processes that make a fresh storage at once can spoil it (Dagster's issue 27390).
+        self.children.run([self._bin("dagster"), "instance", "migrate"], self.environment)
         workspace = ["-w", str(self.root / "workspace.yaml")]
         port = _free_port()
         web = ["-h", "127.0.0.1", "-p", str(port), *workspace]
