@@ -11,6 +11,7 @@ from benchmarks.__main__ import parse
 from dts_pipeline_tests.documents import DOCUMENTS, ROOT, blocks, commands
 
 FOLLOWED = "dts_pipeline_tests/operation/test_followed_documents.py"
+COMPOSE = "docker compose -f deploy/docker-compose.yaml"
 COMPOSITION = "dts_pipeline_tests/deploy/composition.py"
 CI = ".ci/run"
 # Who runs it. Where the file holds another spelling of it: that, behind a colon.
@@ -32,8 +33,8 @@ RUN_BY = {
     "DTS_TEST_STACK=/tmp/stack.json .venv/bin/pytest "
     "dts_pipeline_tests/integration -k key_change": "dts_pipeline_tests/stacks.py: DTS_TEST_STACK",
     "deploy/docker/make-env": f"{COMPOSITION}: make-env",
-    "docker compose -f deploy/docker-compose.yaml up --build -d": f'{COMPOSITION}: compose("up", "--detach"',
-    "docker compose -f deploy/docker-compose.yaml ps": f'{COMPOSITION}: compose("ps"',
+    f"{COMPOSE} up --build -d": f'{COMPOSITION}: compose("up", "--detach"',
+    f"{COMPOSE} ps": f'{COMPOSITION}: compose("ps"',
     "pip install -c constraints.txt dist/dts_pipeline-*.whl": (
         "dts_pipeline_tests/deploy/test_wheel.py: constraints.txt"
     ),
