@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def find_cut(
     carried: Callable[[str], bool],
     *,
     early_until_ms: int = 0,
-    unverified_until_ms: int = -1,
+    unverified_until_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Cut:
     """The longest run of whole transactions at the beginning of what was read.
 
@@ -61,9 +62,9 @@ def find_cut(
     `envelope.parse_events`).
     `carried` says which tables of an END the link reads; the others are not waited for.
     `early_until_ms`: in a link's first batch, events sent before that time belong to it if Kafka no
-    longer holds the BEGIN of their transaction (see `early_until`). `unverified_until_ms`:
-    transactions begun up to then are taken as they are, because the link starts in the middle of
-    the topics.
+    longer holds the BEGIN of their transaction (see `early_until`).
+    `unverified_until_ms`: by table, what transactions begun up to then lack of it is not waited
+    for, because the link starts in the middle of its topic.
     """
     segment_of = assign_segments(segments, events, early_until_ms)
     counted = _count(segment_of, events)
@@ -80,8 +81,12 @@ def find_cut(
                 broken.add(segment.transaction)
                 waits[index] = {}
             continue
-        lacking = _lacking(index, segment, counted, carried)
-        if lacking and segment.began_ms > unverified_until_ms:
+        lacking = {
+            table: count
+            for table, count in _lacking(index, segment, counted, carried).items()
+            if segment.began_ms > unverified_until_ms.get(table, -1)
+        }
+        if lacking:
             if _is_made_up(index, segments, segment_of, events, counted, carried):
                 broken.add(segment.transaction)  # until the later one, which is whole
                 continue

@@ -28,6 +28,7 @@ from dts_pipeline.stages.runtime import LinkRuntime
 
 _TRANSACTION_MESSAGES = 200_000
 _GRACE_SECONDS = 2.0
+_FOR_EVER = 2**62
 _POLL_SECONDS = 0.05
 _USUAL_BYTES = 1_000
 _FEW_MESSAGES = 50
@@ -82,7 +83,9 @@ def read_events(
             events,
             carried,
             early_until_ms=early,
-            unverified_until_ms=_unverified_until_ms(checkpoint, events, start),
+            unverified_until_ms=(
+                {} if checkpoint.batch else _unverified_until_ms(runtime, wanted, events, start)
+            ),
         )
         missing = cut.missing
         over = reader.bytes > limit
@@ -113,16 +116,29 @@ def _more_to_read(runtime: LinkRuntime, missing: Mapping[str, int]) -> bool:
 
 
 def _unverified_until_ms(
-    checkpoint: Checkpoint, events: pd.DataFrame, start: Mapping[TopicPartition, int]
-) -> int:
-    """Up to when transactions are not verified: a link can start in the middle of its topics."""
-    if checkpoint.batch or not any(start.values()):
-        return -1
+    runtime: LinkRuntime,
+    wanted: Sequence[Segment],
+    events: pd.DataFrame,
+    start: Mapping[TopicPartition, int],
+) -> dict[str, int]:
+    """By table: up to when a transaction may lack rows that lie before the start of its topic.
+
+    That is when the first event behind the start was sent: rows of what began later cannot lie
+    before it. Where nothing is behind the start, all rows lie before it. A topic that is read from
+    its beginning has no such rows, and neither has one that was made since.
+    """
     first = events.drop_duplicates(["topic", "partition"], keep="first")
-    places = zip(first["topic"].tolist(), first["partition"].tolist(), strict=True)
-    times = first["timestamp"].tolist()
-    later = [ms for tp, ms in zip(places, times, strict=True) if start[TopicPartition(*tp)]]
-    return max(later, default=0)
+    columns = (first[name].tolist() for name in ("topic", "partition", "timestamp"))
+    sent = {TopicPartition(t, p): ms for t, p, ms in zip(*columns, strict=True)}
+    table_of = {runtime.link.topic_of(table): table for s in wanted for table in s.counts}
+    found: dict[str, int] = {}
+    for tp, offset in start.items():
+        table = table_of.get(tp.topic)
+        if table is None or not offset:
+            continue
+        nothing = _FOR_EVER if runtime.reader.buffers[tp].at_end else 0
+        found[table] = max(found.get(table, 0), sent.get(tp, nothing))
+    return found
 
 
 def _within(

@@ -531,9 +531,18 @@ def test_a_link_that_starts_in_the_middle_takes_what_lies_across_as_it_is() -> N
 
     assert early_until(segments) == 0
     assert find_cut(segments, frame, carried).complete == 0
-    cut = find_cut(segments, frame, carried, unverified_until_ms=T0 + 2)
+    cut = find_cut(segments, frame, carried, unverified_until_ms={ORDERS: T0 + 2})
     assert (cut.complete, cut.transaction_until, waits(cut)) == (2, 4, "x:3")
     assert cut.missing == {ORDERS: 1}
+
+
+def test_what_is_lacking_of_a_topic_that_was_made_since_the_start_is_waited_for() -> None:
+    """The link had not seen the topic yet; its rows would come late, and stop the link."""
+    messages = [begin("x:1", at=T0), end("x:1", {ORDERS: 1, "shop.new": 1}, offset=1, at=T0)]
+    segments, frame = segments_of(messages), builders.frame([])
+
+    cut = find_cut(segments, frame, carried, unverified_until_ms={ORDERS: T0 + 1_000})
+    assert (cut.complete, cut.missing) == (0, {"shop.new": 1})
 
 
 def test_a_begin_stamped_a_little_after_its_first_rows_is_theirs() -> None:
