@@ -13,13 +13,13 @@ PYTEST_ARGS ?=
 SAMPLE ?=
 KEEP ?=
 NOT_MYSQL := $(if $(filter-out 0,$(SAMPLE)), and not mysql)
-SUITES := matrix or guards or faults or repairs or convergence or fidelity or operation or deploy
+SUITES := matrix or guards or faults or repairs or convergence or fidelity or operation or deploy or change
 NOT_ELSEWHERE := not ($(SUITES) or security or ui)
 NOT_LONG := $(if $(filter-out 0,$(SAMPLE)), and not matrix)
 FLAVOURS := $(if $(NOT_MYSQL),,$(SERVERS)mixed)
 
 .PHONY: help setup demo test test-faults test-guards test-repairs test-mysql test-matrix
-.PHONY: test-convergence test-fidelity test-operation test-security test-deploy test-ui
+.PHONY: test-change test-convergence test-fidelity test-operation test-security test-deploy test-ui
 .PHONY: audit wheel bench
 .PHONY: lint format types clean
 
@@ -63,6 +63,9 @@ test-convergence: setup $(FLAVOURS) ## both sites end equal, in a model and on s
 
 test-fidelity: setup $(FLAVOURS) ## every type and every odd case, byte by byte. SAMPLE=1: MariaDB only
 	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
+
+test-change: setup $(FLAVOURS) ## schema changes under a running pair. SAMPLE=1: MariaDB only
+	$(BIN)/pytest -m 'change$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 PROMETHEUS := .local/prometheus/usr/bin/prometheus
 $(PROMETHEUS): # Debian's, unpacked only: nothing of it starts by itself

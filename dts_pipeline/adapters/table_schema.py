@@ -20,7 +20,8 @@ AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_sche
 _COLUMNS = """
 SELECT table_schema AS sch, table_name AS tbl, column_name AS name, data_type AS data_type,
        column_type AS column_type, is_nullable AS nullable, character_set_name AS charset,
-       collation_name AS collation, extra AS extra
+       collation_name AS collation, extra AS extra,
+       column_default AS preset
 FROM information_schema.columns WHERE table_schema IN :schemas
 ORDER BY table_schema, table_name, ordinal_position
 """
@@ -68,9 +69,15 @@ def read_tables(database: Database, matches: Callable[[str], bool]) -> dict[str,
     indexes = _grouped(_read(database, _INDEXES, schemas))
     foreign_keys = _foreign_keys(database, schemas, columns)
     json_columns = _json_columns(database, schemas)
+    # A column without a default: MariaDB quotes text, so that this is not the text 'NULL'.
+    no_preset = "NULL" if database.facts.dialect is Dialect.MARIADB else None
     return {
         f"{key[0]}.{key[1]}": _table(
-            key, engine, columns[key], indexes[key], foreign_keys[key], json_columns[key]
+            key,
+            engine,
+            [_column(row, json_columns[key], no_preset) for row in columns[key]],
+            indexes[key],
+            foreign_keys[key],
         )
         for key, engine in sorted(engines.items())
     }
@@ -139,10 +146,9 @@ def _json_columns(database: Database, schemas: Sequence[str]) -> Mapping[_Key, s
 def _table(
     key: _Key,
     engine: str,
-    columns: Sequence[Any],
+    columns: Sequence[Column],
     indexes: Sequence[Any],
     foreign_keys: Sequence[ForeignKey],
-    json_columns: set[str],
 ) -> Table:
     by_index: dict[str, list[str]] = defaultdict(list)
     for row in indexes:
@@ -151,7 +157,7 @@ def _table(
     return Table(
         schema=key[0],
         name=key[1],
-        columns=tuple(_column(row, json_columns) for row in columns),
+        columns=tuple(columns),
         primary_key=primary,
         unique_keys=tuple((name, tuple(cols)) for name, cols in sorted(by_index.items())),
         engine=engine,
@@ -159,7 +165,7 @@ def _table(
     )
 
 
-def _column(row: Any, json_columns: set[str]) -> Column:
+def _column(row: Any, json_columns: set[str], no_preset: str | None) -> Column:
     extra = (row.extra or "").lower()
     data_type = row.data_type.lower()
     return Column(
@@ -173,4 +179,5 @@ def _column(row: Any, json_columns: set[str]) -> Column:
         generated="virtual generated" in extra or "stored generated" in extra,
         auto_increment="auto_increment" in extra,
         is_json=data_type == "json" or row.name in json_columns,
+        null_by_default=row.nullable == "YES" and row.preset == no_preset,
     )

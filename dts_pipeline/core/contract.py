@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dts_pipeline.core.column_sql import quoted
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
@@ -219,7 +220,19 @@ def _missing(column: Column, target: Table) -> Iterator[Difference]:
         target,
         column,
         how,
-        "Make both sites' tables the same.",
+        _either_alter("target", "source", target, column),
+    )
+
+
+def _either_alter(lacks: str, has: str, table: Table, column: Column) -> str:
+    """Added at one site or dropped at the other: only whoever did it knows."""
+    name = quoted(table.schema) + "." + quoted(table.name)
+    null = "NULL" if column.nullable else "NOT NULL"
+    return (
+        f"If it was added at the {has}, at the {lacks}: ALTER TABLE {name} ADD COLUMN "
+        f"{quoted(column.name)} {_shown_type(column)} {null}, with its other attributes. If it was "
+        f"dropped at the {lacks}, at the {has}: ALTER TABLE {name} DROP COLUMN "
+        f"{quoted(column.name)}. If it was renamed, rename it. The link then goes on by itself."
     )
 
 
@@ -252,6 +265,11 @@ def _shown(column: Column) -> str:
     # Labels of an ENUM are data of the user's schema: the bare type is enough there.
     kind = column.data_type if column.data_type in ("enum", "set") else column.column_type
     return f"{kind} {column.charset}" if column.charset else kind
+
+
+def _shown_type(column: Column) -> str:
+    labels = column.data_type in ("enum", "set")
+    return f"{column.data_type}(…)" if labels else column.column_type
 
 
 def _collation_differences(
@@ -301,7 +319,7 @@ def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
                 target,
                 column,
                 "is missing at the source, so no event has a value for it",
-                "Make both sites' tables the same.",
+                _either_alter("source", "target", target, column),
             )
 
 

@@ -18,6 +18,7 @@ import msgspec
 from dts_pipeline.core.decode_codec import UNREADABLE, Codec, codec_of
 from dts_pipeline.core.decode_errors import ValueDecodeError
 from dts_pipeline.core.decode_modes import ValueModes, lossy_modes
+from dts_pipeline.core.older_events import reshape
 from dts_pipeline.core.schema import Column, Table
 from dts_pipeline.errors import TerminalError
 
@@ -67,7 +68,8 @@ def decode_rows(
     present = [row is not None for row in rows]
     whole = all(present)
     index = range(len(rows)) if whole else [i for i, there in enumerate(present) if there]
-    raw = _raw_columns(rows, index, table, list(codecs))
+    older = source if source is not None and source.reads_older else None
+    raw = _raw_columns(rows, index, table, list(codecs), older)
     columns: dict[str, list[Any]] = {}
     errors: dict[str, list[int]] = {}
     for name, codec in codecs.items():
@@ -120,14 +122,23 @@ def _missing(table: Table, column: str, what: str) -> TerminalError:
 
 
 def _raw_columns(
-    rows: Sequence[bytes | None], index: Sequence[int], table: Table, names: list[str]
+    rows: Sequence[bytes | None],
+    index: Sequence[int],
+    table: Table,
+    names: list[str],
+    older: Table | None,
 ) -> dict[str, list[Any]]:
-    """JSON's values by column, of the rows at `index`; every row must have just the columns."""
+    """JSON's values by column, of the rows at `index`; every row must have just the columns.
+
+    Or, where `older` is the source's table, those of an older shape that says the same.
+    """
     known = {column.name for column in table.columns}
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for start in range(0, len(index), _CHUNK):
         part = index[start : start + _CHUNK]
         objects = _parsed(rows, part, table)
+        if older is not None:
+            reshape(objects, older, table)
         for name in names:
             try:
                 columns[name] += map(itemgetter(name), objects)

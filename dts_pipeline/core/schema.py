@@ -18,6 +18,8 @@ class Column:
     """A column: `data_type` is the bare type (`int`), `column_type` the whole (`int(10) unsigned`).
 
     `is_json` is true for JSON on MySQL and for a LONGTEXT with a json_valid() check on MariaDB.
+    `null_by_default` is true where it may be NULL and has no other default: ADD COLUMN then gave
+    NULL to the rows that were there.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Column:
     generated: bool = False
     auto_increment: bool = False
     is_json: bool = False
+    null_by_default: bool = False
 
     @property
     def unsigned(self) -> bool:
@@ -69,7 +72,8 @@ class Table:
     """A table: columns in order, primary key, the secondary unique keys and the foreign keys.
 
     `unique_keys` maps each secondary unique index to its columns. `foreign_keys` are those of this
-    table's own columns.
+    table's own columns. `reads_older` of the source's table tells that it is known to be as it was
+    when its events were read or newer, so that events with other columns are from before an ALTER.
     """
 
     schema: str
@@ -79,6 +83,7 @@ class Table:
     unique_keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
     engine: str = "InnoDB"
     foreign_keys: tuple[ForeignKey, ...] = ()
+    reads_older: bool = False
 
     @property
     def full_name(self) -> str:

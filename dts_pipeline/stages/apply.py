@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dts_pipeline.adapters.apply_request import ApplyRequest
+from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
+from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
 from dts_pipeline.core.marks import Mark, mark_uuid
 from dts_pipeline.core.points import Point, reached
+from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -34,9 +36,33 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
         loads=runtime.limits.staging == "auto" and runtime.target.loads,
     )
-    result = runtime.writer.apply(request)
+    result = _applied_request(runtime, request)
     reached(Point.APPLIED)
     return _applied(batch, result.outcome, {t: dict(c) for t, c in result.tables.items()}, began)
+
+
+def _applied_request(runtime: LinkRuntime, request: ApplyRequest) -> ApplyResult:
+    """Events with other columns than the tables' are taken once those are known to be older.
+
+    The tables were read before the events, so a column may have come or gone in between: what an
+    event lacks would be overwritten, what it has more would be lost. If both sites' tables still
+    are as they were, the events are from before. It is asked only here, as a batch is rarely so.
+    """
+    try:
+        return runtime.writer.apply(request)
+    except TerminalError as error:
+        if error.code != "column_missing" or not _unchanged(runtime, request):
+            raise
+    older = {name: replace(t, reads_older=True) for name, t in request.source_tables.items()}
+    return runtime.writer.apply(replace(request, source_tables=older))
+
+
+def _unchanged(runtime: LinkRuntime, request: ApplyRequest) -> bool:
+    matches = runtime.link.matches
+    return (
+        read_tables(runtime.source, matches) == request.source_tables
+        and read_tables(runtime.target, matches) == request.tables
+    )
 
 
 def _mark(runtime: LinkRuntime, before: Checkpoint, number: int) -> Mark:
