@@ -87,7 +87,9 @@ def starts_anew(bench: Bench) -> None:
     for link in (bench.rig.forth, bench.rig.back):
         done = bench.dts("checkpoint", link, "--to", "latest", "--execute", "--json")
         assert done.exit_code == exits.DONE, done.output
-    done = bench.dts("repair", "pair", "--winner", bench.rig.sites[0], "--execute", "--json")
+    done = bench.dts(
+        "repair", "pair", "--winner", bench.rig.sites[0], "--execute", "--carry", "--json"
+    )
     assert done.exit_code == exits.DONE, done.output
     ends_equal(bench)
 
