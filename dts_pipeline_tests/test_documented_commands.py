@@ -84,7 +84,8 @@ def test_a_documented_command_is_run_by_somebody(line: str) -> None:
 def test_a_documented_bench_is_one_that_the_bench_understands(line: str) -> None:
     made = subprocess.run(["bash", "-c", f"{line} -n"], cwd=ROOT, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
-    words = made.stdout.replace("\\\n", " ").partition(" -m benchmarks")[2].split()
+    called = made.stdout.replace("\\\n", " ").partition(" -m benchmarks")[2]
+    words = called.partition("\n")[0].split()  # a make within a make says more behind it
     words = [word.strip("'") for word in words]
     if "--help" in words:
         with pytest.raises(SystemExit) as ended:
