@@ -160,7 +160,7 @@ def test_the_sites_are_compared_and_repaired(
     # A row of which no log tells.
     write(stack, "b", "SET sql_log_bin = 0", "INSERT INTO orders VALUES (3, 'eve', 0)")
 
-    assert "1" in reader.types(f"{compare} --json", status=1)
+    reader.types(compare, status=1)
     reader.types(shown, status=1)
     assert len(rows(stack, "b")) == 3
     reader.types(repaired)
