@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,39 @@ def test_no_secret_reaches_the_builder() -> None:
 
     assert "*" in kept
     assert not [line for line in kept if line.startswith("!") and ".env" in line]
+
+
+_STAND_INS = {
+    "apt-get": "[[ $1 != download ]] || touch docker-compose_1_amd64.deb",
+    "dpkg-deb": 'mkdir -p "$3" && touch "$3/docker-compose" && chmod +x "$3/docker-compose"',
+    "docker": "exit 1",
+    "id": "echo 0",
+}
+"""What would change the machine, by name: the line that is run instead of it."""
+
+
+def test_compose_of_sid_is_unpacked_and_nothing_of_sid_is_installed(tmp_path: Path) -> None:
+    programs, calls = tmp_path / "bin", tmp_path / "calls"
+    programs.mkdir()
+    for name, line in _STAND_INS.items():
+        program = programs / name
+        log = f'echo "{name} $1 under=${{APT_CONFIG:-}}" >>{calls}'
+        program.write_text(f"#!/bin/bash\n{log}\n{line}\n")
+        program.chmod(0o755)
+    for name in ["bash", "cat", "chmod", "dirname", "env", "find", "head", "install", "mkdir", "rm", "touch"]:
+        (programs / name).symlink_to(str(shutil.which(name)))
+    environment = {
+        "PATH": str(programs),
+        "DTS_LOCAL_CACHE": str(tmp_path / "cache"),
+        "DTS_LOCAL_DEBIAN_MIRROR": "http://mirror.invalid/debian",
+    }
+    script = DEPLOY / "engine" / "install"
+    subprocess.run([script], env=environment, check=True, capture_output=True)
+
+    assert (tmp_path / "cache/compose/cli-plugins/docker-compose").is_file()
+    asked = calls.read_text().splitlines()
+    under = f"under={tmp_path / 'cache/compose/apt/apt.conf'}"
+    assert [line for line in asked if line.endswith(under)] == [
+        f"apt-get update {under}",
+        f"apt-get download {under}",
+    ]
