@@ -117,7 +117,8 @@ def test_compose_of_sid_is_unpacked_and_nothing_of_sid_is_installed(tmp_path: Pa
         log = f'echo "{name} $1 under=${{APT_CONFIG:-}}" >>{calls}'
         program.write_text(f"#!/bin/bash\n{log}\n{line}\n")
         program.chmod(0o755)
-    for name in ["bash", "cat", "chmod", "dirname", "env", "find", "head", "install", "mkdir", "rm", "touch"]:
+    tools = "bash cat chmod dirname env find head install mkdir rm touch"
+    for name in tools.split():
         (programs / name).symlink_to(str(shutil.which(name)))
     environment = {
         "PATH": str(programs),
