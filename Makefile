@@ -64,7 +64,7 @@ test-convergence: setup $(FLAVOURS) ## both sites end equal, in a model and on s
 test-fidelity: setup $(FLAVOURS) ## every type and every odd case, byte by byte. SAMPLE=1: MariaDB only
 	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
 
-test-change: setup $(FLAVOURS) ## schema changes under a running pair. SAMPLE=1: MariaDB only
+test-change: setup $(FLAVOURS) ## schema changes under a running pair, other sources. SAMPLE=1: MariaDB only
 	$(BIN)/pytest -m 'change$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 PROMETHEUS := .local/prometheus/usr/bin/prometheus

@@ -175,13 +175,18 @@ def gtids(facts: Facts, site: SiteFacts) -> Problems:
 
 @site_check("read_only", "the server can be written")
 def read_only(facts: Facts, site: SiteFacts) -> Problems:
-    """The ledger and the watermark are written at every site."""
-    for variable in ("read_only", "super_read_only"):
-        if site.is_on(variable):
-            yield error(
-                f"{variable} is on", "Point the site at the writable server, or turn it off."
-            )
-            return
+    """Ledgers stand at targets; a source gets nothing but watermarks, and can do without."""
+    if not any(site.is_on(variable) for variable in ("read_only", "super_read_only")):
+        return
+    if facts.is_target(site.name):
+        yield error("it is read-only", "Point the site at the writable server, or turn it off.")
+        return
+    yield warning(
+        "it is read-only: its links run without watermarks",
+        "Their lag is told by the age of the newest applied commit, and verify, repair and load, "
+        "which need watermarks, are refused. That is fine for a replica; its lag behind the server "
+        "that it follows is not seen.",
+    )
 
 
 @site_check("replicas_attached", "no replica that could reorder the pipeline's writes")

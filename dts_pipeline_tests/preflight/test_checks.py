@@ -306,14 +306,23 @@ def test_tables_that_do_not_fit(
     assert problems(tables_of(source, target)) == expected
 
 
+_ONE_WAY = config_text().replace(
+    "pairs:\n  shop: {sites: [a, b],", "links:\n  copy: {source: a, target: b,"
+)
+
+
+@pytest.mark.parametrize(("where", "severity"), [("a", "warning"), ("b", "error")])
+def test_a_server_that_no_link_writes_to_may_be_read_only(where: str, severity: str) -> None:
+    known = healthy().sites[where]
+    reads = replace(known, variables={**known.variables, "read_only": "ON"})
+    assert problems(healthy(_ONE_WAY, sites={where: reads})) == [("read_only", severity)]
+
+
 def test_values_that_change_silently_are_an_error_on_pairs_and_a_warning_one_way() -> None:
-    text = config_text().replace(
-        "pairs:\n  shop: {sites: [a, b],", "links:\n  copy: {source: a, target: b,"
-    )
     facts = tables_of(
         order(Column("v", "datetime", "datetime(6)")), order(Column("v", "datetime", "datetime"))
     )
-    one_way = healthy(text, sites=facts.sites)
+    one_way = healthy(_ONE_WAY, sites=facts.sites)
     assert problems(one_way) == [("type_narrower", "warning")]
 
 
