@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -86,31 +87,70 @@ def _ends_of(
 def _shared_tables(
     pairs: dict[str, dict[str, Any]], links: dict[str, dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """Two entries that carry the same tables between the same two sites.
+    """Two entries that carry the same tables, unless both only read them at the same site.
 
-    Two links in opposite directions would each decide for itself, and loop; in the same direction
-    both would write every change.
+    Between the same two sites, two links in opposite directions would each decide for itself, and
+    loop; in the same direction both would write every change. Among three sites see `_meeting`.
     """
-    seen: list[tuple[str, frozenset[str], list[str]]] = []
+    seen: list[tuple[str, list[tuple[str, str]], list[str]]] = []
     for path, entry, ends in _ends_of(pairs, links):
-        sites = frozenset(site for _, site in ends)
+        ways = _ways(path, [site for _, site in ends])
         listed = entry.get("tables")
         tables = [str(t) for t in listed] if isinstance(listed, list) else []
-        for other, their_sites, their_tables in seen:
-            if sites == their_sites and (shared := overlap(tables, their_tables)):
-                yield (
-                    f"{path}.tables",
-                    f"{shared} is carried between the same sites by {other} already; two ways is "
-                    "a pair",
+        for other, their_ways, their_tables in seen:
+            shared = overlap(tables, their_tables)
+            if shared and ways and their_ways:
+                if set(ways[0]) == set(their_ways[0]):
+                    problem = (
+                        f"{shared} is carried between the same sites by {other} already; two ways "
+                        "is a pair"
+                    )
+                else:
+                    problem = _meeting(shared, ways, other, their_ways)
+                if problem:
+                    yield f"{path}.tables", problem
+        seen.append((path, ways, tables))
+
+
+def _meeting(
+    shared: str, ways: list[tuple[str, str]], other: str, their_ways: list[tuple[str, str]]
+) -> str:
+    """Why two entries that join three sites cannot carry the same table; empty if they can.
+
+    A link drops what the pipeline wrote at its source (marks), so a change that came by one link
+    is not carried on by another: the third site would never get it. Where two links write at one
+    site, nothing decides between them, and a repair by one deletes the rows of the other.
+    """
+    for one, two in ((ways, their_ways), (their_ways, ways)):
+        for (origin, through), (source, end) in itertools.product(one, two):
+            if through == source:
+                return (
+                    f"{shared} is carried by {other}, too: what reaches {through} from {origin} "
+                    f"would never reach {end}, for no link carries on what another wrote. More "
+                    "than two sites are not supported for one table"
                 )
-        seen.append((path, sites, tables))
+    targets = {target for _, target in ways} & {target for _, target in their_ways}
+    if targets:
+        return (
+            f"{shared} is written at {min(targets)} by {other} already; nothing would decide "
+            "between the rows of two sources"
+        )
+    return ""
+
+
+def _ways(path: str, sites: list[str]) -> list[tuple[str, str]]:
+    """The directions of a pair or link, as (source, target)."""
+    if len(set(sites)) != 2:
+        return []
+    one, two = sites
+    return [(one, two)] if path.startswith("links.") else [(one, two), (two, one)]
 
 
 def _link_names(path: str, sites: list[str]) -> list[str]:
     kind, _, name = path.partition(".")
     if kind == "links":
         return [name]
-    return [f"{a}_to_{b}" for a, b in (sites, sites[::-1])] if len(set(sites)) == 2 else []
+    return [f"{a}_to_{b}" for a, b in _ways(path, sites)]
 
 
 def _policy_problems(conflicts: object, sites: set[str], path: str) -> Iterator[tuple[str, str]]:

@@ -547,3 +547,44 @@ def test_lanes_that_share_or_miss_tables_are_refused(lanes: object, path: str, w
     assert any(p == f"pairs.shop.{path}" and words in m for p, m in caught.value.problems), (
         caught.value.problems
     )
+
+
+def with_third_site(entries: dict[str, dict[str, object]]) -> str:
+    """GOOD with a site c, and with pairs (`sites`) and links (`source`) beside its pair of a, b."""
+    data = yaml.safe_load(GOOD)
+    data["sites"]["c"] = {**data["sites"]["b"], "port": 13303, "topic_prefix": "c"}
+    for name, entry in entries.items():
+        kind = "pairs" if "sites" in entry else "links"
+        data.setdefault(kind, {})[name] = {
+            "tables": ["shop.*"], "conflicts": {"policy": "fail"}, **entry
+        }  # fmt: skip
+    return yaml.safe_dump(data)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"chain": {"sites": ["b", "c"]}}, "would never reach"),
+        ({"feed": {"source": "a", "target": "c"}}, "what reaches a from b would never reach c"),
+        ({"feed": {"source": "c", "target": "b"}}, "what reaches b from c would never reach a"),
+        ({"feed": {"source": "c", "target": "b", "tables": ["shop.o*"]}}, "shop.o* is carried"),
+    ],
+    ids=["chain", "copy of a pair", "feed of a pair", "one table"],
+)
+def test_no_table_is_carried_among_three_sites(
+    entries: dict[str, dict[str, object]], told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(with_third_site(entries))
+    assert told in str(caught.value)
+
+
+def test_two_sources_of_one_table_are_refused_and_two_targets_are_not() -> None:
+    links: dict[str, dict[str, object]] = {
+        "one": {"source": "a", "target": "c", "tables": ["crm.*"]},
+        "two": {"source": "b", "target": "c", "tables": ["crm.item"]},
+    }
+    with pytest.raises(ConfigError, match=r"crm\.item is written at c by links\.one already"):
+        parse_config(with_third_site(links))
+    links["two"] = {"source": "a", "target": "b", "tables": ["crm.item"]}
+    assert set(parse_config(with_third_site(links)).links) == {"one", "two"}
