@@ -90,7 +90,7 @@ ByteSize = Annotated[
     int, BeforeValidator(_byte_size), Field(ge=2**10), WithJsonSchema(_BYTES_SCHEMA)
 ]
 Name = Annotated[str, Field(pattern=_NAME)]
-TableName = Annotated[str, Field(pattern=r"^[^.\s]+\.[^.\s]+$")]
+TableName = Annotated[str, Field(pattern=r"^[^.\s*?\[]+\.[^.\s*?\[]+$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=64)]
 Owner = Annotated[str, Field(pattern=_OWNER)]
 

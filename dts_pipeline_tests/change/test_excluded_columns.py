@@ -1,4 +1,4 @@
-"""Columns that each site keeps for itself, on a pair: what is synced is equal, the rest untouched."""
+"""Columns that each site keeps for itself: what is synced ends equal, the rest untouched."""
 
 from __future__ import annotations
 

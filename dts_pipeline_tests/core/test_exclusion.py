@@ -34,7 +34,9 @@ def codes(source: Table, target: Table) -> list[str]:
 def test_the_other_values_stay_byte_for_byte() -> None:
     row = b'{"id":1,"d":1.10,"note":"x","s":"\\u00e4","big":12345678901234567890}'
     found = without_excluded(events(("c", None, row, False)), EXCLUDED)
-    assert found["after"].tolist() == [b'{"id":1,"d":1.10,"s":"\\u00e4","big":12345678901234567890}']
+    assert found["after"].tolist() == [
+        b'{"id":1,"d":1.10,"s":"\\u00e4","big":12345678901234567890}'
+    ]
     assert found["before"].tolist() == [None]
 
 
