@@ -191,7 +191,11 @@ def test_what_is_refused(bench: Bench, alter: str, back: str, code: str) -> None
         assert code in {finding["check"] for finding in found}
     finally:
         bench.rig.both(f"ALTER TABLE bad {back}")
-    bench.goes_on()
+    bench.rig.sql("a", "INSERT INTO bad VALUES (1, 1, 1)")
+    bench.rig.sync()
+    assert bench.rig.rows("b", "SELECT id, note, n FROM bad") == [(1, None, 1)]
+    bench.rig.sql("b", "DELETE FROM bad")
+    bench.rig.sync()
 
 
 def test_a_misspelt_name_is_refused(bench: Bench) -> None:
