@@ -33,7 +33,6 @@ SYNCED = "SELECT id, n, name FROM {0} ORDER BY id"
     params=[
         "stack_mariadb",
         pytest.param("stack_mixed", marks=pytest.mark.mysql),
-        pytest.param("stack_mysql", marks=pytest.mark.mysql),
     ],
 )
 def bench(
