@@ -90,6 +90,8 @@ ByteSize = Annotated[
     int, BeforeValidator(_byte_size), Field(ge=2**10), WithJsonSchema(_BYTES_SCHEMA)
 ]
 Name = Annotated[str, Field(pattern=_NAME)]
+TableName = Annotated[str, Field(pattern=r"^[^.\s*?\[]+\.[^.\s*?\[]+$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=64)]
 Owner = Annotated[str, Field(pattern=_OWNER)]
 
 
@@ -238,10 +240,23 @@ LanesConfig = Annotated[
 ]
 
 
+class ColumnsConfig(_Model):
+    """The columns of one table that each site keeps for itself."""
+
+    exclude: list[ColumnName] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> Self:
+        if len(set(self.exclude)) < len(self.exclude):
+            raise ValueError("`exclude` names a column twice")
+        return self
+
+
 class _Carried(_Model):
     """What pairs and one-way links have in common."""
 
     tables: list[TablePattern] = Field(min_length=1)
+    columns: dict[TableName, ColumnsConfig] = {}
     lanes: LanesConfig | None = None
     version: str | dict[str, str] | None = None
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
@@ -257,6 +272,38 @@ class _Carried(_Model):
         if all(pattern.startswith("!") for pattern in self.tables):
             raise ValueError("`tables` must name tables, not only leave some out")
         return self
+
+    @model_validator(mode="after")
+    def _excluded_columns_are_free(self) -> Self:
+        inside = [p for p in self.tables if not p.startswith("!")]
+        outside = [p[1:] for p in self.tables if p.startswith("!")]
+        for table, columns in self.excluded_columns().items():
+            if not any(fnmatchcase(table, p) for p in inside) or any(
+                fnmatchcase(table, p) for p in outside
+            ):
+                raise ValueError(f"`columns` names {table}, which `tables` does not carry")
+            for column in sorted(set(columns) & self._compared_columns(table)):
+                raise ValueError(
+                    f"`columns` excludes {column} of {table}, which decides about its rows: it is "
+                    "named by `version`, `newest` or `delta`"
+                )
+        return self
+
+    def _compared_columns(self, table: str) -> set[str]:
+        """The columns of a table that decide about its rows, as far as the file names them."""
+        versions = self.version_columns()
+        names = {versions.get(table) or versions.get("*") or ""}
+        conflicts: ConflictsConfig | None = getattr(self, "conflicts", None)
+        if conflicts is not None:
+            own = conflicts.tables.get(table)
+            policy = own.policy if own and own.policy else conflicts.policy
+            names |= set(own.delta) if own else set()
+            names |= {policy.newest} if isinstance(policy, NewestPolicy) else set()
+        return names
+
+    def excluded_columns(self) -> dict[str, tuple[str, ...]]:
+        """Table → the columns that each site keeps for itself."""
+        return {table: tuple(columns.exclude) for table, columns in self.columns.items()}
 
     def resolved_lanes(self) -> tuple[Lane, ...]:
         """The lanes; none for a link of one."""
@@ -412,6 +459,7 @@ class Config(_Model):
             detect=True if isinstance(carried, PairConfig) else carried.detect,
             policy=_policy(conflicts.policy, first) if conflicts else None,
             table_policies={t: _policy(c.policy, first) for t, c in tables.items() if c.policy},
+            excluded_columns=carried.excluded_columns(),
             counters={t: tuple(c.delta) for t, c in tables.items() if c.delta},
             version_columns=carried.version_columns(),
             mark_domain_id=carried.mark_domain_id,

@@ -176,6 +176,12 @@ def test_topics_are_named_as_debezium_names_them() -> None:
     assert link.topic_of("shop.with space$") == "a.shop.with_space_"
 
 
+def test_excluded_columns_are_both_links() -> None:
+    links = parse_config(with_pair(columns={"shop.a": {"exclude": ["n"]}})).resolved_links()
+
+    assert [link.excluded_columns for link in links.values()] == [{"shop.a": ("n",)}] * 2
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("1024", 1024), ("1024B", 1024), ("4KiB", 4096), ("256 MiB", 2**28), ("2GiB", 2**31)],
@@ -224,6 +230,34 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "a counter named twice": (
         with_pair(conflicts={"policy": "fail", "tables": {"shop.a": {"delta": ["n", "n"]}}}),
         ["pairs.shop.conflicts.tables.shop.a"],
+    ),
+    "excluded column of a table that is not carried": (
+        with_pair(columns={"crm.a": {"exclude": ["n"]}}), ["pairs.shop"],
+    ),
+    "excluded column of a table that is left out": (
+        with_pair(tables=["shop.*", "!shop.a"], columns={"shop.a": {"exclude": ["n"]}}),
+        ["pairs.shop"],
+    ),
+    "excluded column of a pattern": (
+        with_pair(columns={"shop.*": {"exclude": []}}),
+        ["pairs.shop.columns.shop.*", "pairs.shop.columns.shop.*.exclude"],
+    ),
+    "excluded column named twice": (
+        with_pair(columns={"shop.a": {"exclude": ["n", "n"]}}), ["pairs.shop.columns.shop.a"],
+    ),
+    "excluded version": (
+        with_pair(version="v", columns={"shop.a": {"exclude": ["v"]}}), ["pairs.shop"],
+    ),
+    "excluded column of newest": (
+        with_pair(conflicts={"policy": {"newest": "t"}}, columns={"shop.a": {"exclude": ["t"]}}),
+        ["pairs.shop"],
+    ),
+    "excluded counter": (
+        with_pair(
+            conflicts={"policy": "fail", "tables": {"shop.a": {"delta": ["n"]}}},
+            columns={"shop.a": {"exclude": ["n"]}},
+        ),
+        ["pairs.shop"],
     ),
     "no tables": (with_pair(tables=[]), ["pairs.shop.tables"]),
     "tables not a list": (with_pair(tables="shop.*"), ["pairs.shop.tables"]),

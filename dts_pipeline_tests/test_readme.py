@@ -78,7 +78,7 @@ def config_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _below(annotation: Any, path: str) -> Iterator[str]:
     if get_origin(annotation) is dict:
-        inner = "TABLE" if path.endswith("tables") else "NAME"
+        inner = "TABLE" if path.endswith(("tables", "columns")) else "NAME"
         yield from _below(get_args(annotation)[1], f"{path}.{inner}")
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from config_paths(annotation, f"{path}.")

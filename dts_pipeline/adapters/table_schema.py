@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import bindparam, text
@@ -52,9 +53,14 @@ _JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)", re.IGNORECASE)
 _Key = tuple[str, str]
 
 
-def read_tables(database: Database, matches: Callable[[str], bool]) -> dict[str, Table]:
+def read_tables(
+    database: Database,
+    matches: Callable[[str], bool],
+    excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> dict[str, Table]:
     """The base tables whose `schema.table` matches, by that name. Views are left out.
 
+    `excluded` are a link's `excluded_columns`; leave them out only where columns do not matter.
     Raises what `Database.connect` raises.
     """
     engines = {
@@ -78,7 +84,7 @@ def read_tables(database: Database, matches: Callable[[str], bool]) -> dict[str,
             [_column(row, json_columns[key], no_preset) for row in columns[key]],
             indexes[key],
             foreign_keys[key],
-        )
+        ).excluding(excluded.get(f"{key[0]}.{key[1]}", ()))
         for key, engine in sorted(engines.items())
     }
 
@@ -168,6 +174,7 @@ def _table(
 def _column(row: Any, json_columns: set[str], no_preset: str | None) -> Column:
     extra = (row.extra or "").lower()
     data_type = row.data_type.lower()
+    generated = "virtual generated" in extra or "stored generated" in extra
     return Column(
         name=row.name,
         data_type=data_type,
@@ -176,8 +183,12 @@ def _column(row: Any, json_columns: set[str], no_preset: str | None) -> Column:
         charset=row.charset,
         collation=row.collation,
         # MySQL says "DEFAULT_GENERATED" of an expression as a default: that column is written.
-        generated="virtual generated" in extra or "stored generated" in extra,
+        generated=generated,
         auto_increment="auto_increment" in extra,
         is_json=data_type == "json" or row.name in json_columns,
         null_by_default=row.nullable == "YES" and row.preset == no_preset,
+        needs_value=row.nullable != "YES"
+        and row.preset is None
+        and not generated
+        and "auto_increment" not in extra,
     )

@@ -97,15 +97,15 @@ def _rows(session: Session, record: Listed) -> list[ColumnValues]:
     if link is not None and record.kind not in _OWN_ROWS:
         with contextlib.suppress(DtsError):
             table, source = (
-                _table(session, site, record.table) for site in (link.target, link.source)
+                _table(session, site, link, record.table) for site in (link.target, link.source)
             )
             modes = _modes(session, link)
     before, after = (sent_row(row, table, source, modes) for row in (record.before, record.after))
     return side_by_side(before, after, text_row(record.found), table)
 
 
-def _table(session: Session, site: str, name: str) -> Table | None:
-    return read_tables(session.databases[site], name.__eq__).get(name)
+def _table(session: Session, site: str, link: Link, name: str) -> Table | None:
+    return read_tables(session.databases[site], name.__eq__, link.excluded_columns).get(name)
 
 
 def _modes(session: Session, link: Link) -> ValueModes:

@@ -64,6 +64,7 @@ def compare_tables(
     for column in source.columns:
         found += _column_differences(column, source, target, (source_dialect, target_dialect))
     found += _extra_columns(source, target)
+    found += _excluded_columns(source, target)
     return found
 
 
@@ -95,6 +96,8 @@ def untold(key: ForeignKey, tables: Mapping[str, Table]) -> str | None:
     both += [(key.parent, name) for name in key.parent_columns]
     if any(tables[table].column(name).generated for table, name in both):
         return "it goes by a generated column, which is not written"
+    if any(tables[table].column(name).excluded for table, name in both):
+        return "it goes by an excluded column, which is not written"
     if key.on_update == "CASCADE" and set(key.columns) & set(tables[key.child].primary_key):
         return "ON UPDATE CASCADE changes the primary keys of rows, which no event tells"
     return None
@@ -171,6 +174,8 @@ def _key_differences(source: Table, target: Table) -> Iterator[Difference]:
 def _column_differences(
     column: Column, source: Table, target: Table, dialects: tuple[Dialect, Dialect]
 ) -> Iterator[Difference]:
+    if column.excluded:
+        return
     twin = next((c for c in target.columns if c.name == column.name), None)
     if twin is None:
         yield from _missing(column, target)
@@ -311,8 +316,8 @@ def _canonical(collation: str | None) -> str | None:
 
 def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
     names = {column.name.lower() for column in source.columns}
-    for column in target.columns:
-        if column.name.lower() not in names and not column.generated:
+    for column in target.written_columns:
+        if column.name.lower() not in names:
             yield _difference(
                 Fit.IMPOSSIBLE,
                 "column_missing",
@@ -320,6 +325,49 @@ def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
                 column,
                 "is missing at the source, so no event has a value for it",
                 _either_alter("source", "target", target, column),
+            )
+
+
+def _excluded_columns(source: Table, target: Table) -> Iterator[Difference]:
+    """What an excluded column must not be: part of the key, without a default, or lost by a write.
+
+    A row of a table with a secondary unique key is deleted and inserted again when it changes
+    (docs/design.md), which would give an excluded column its default.
+    """
+    keys = {*source.primary_key, *target.primary_key}
+    for column in {c.name: c for t in (source, target) for c in t.columns if c.excluded}.values():
+        if column.name in keys:
+            yield _difference(
+                Fit.IMPOSSIBLE,
+                "exclude_in_key",
+                target,
+                column,
+                "is excluded, but part of the primary key, by which rows are told apart",
+                "Take it out of `columns: {TABLE: {exclude: …}}`.",
+            )
+    for column in target.columns:
+        if not column.excluded or column.generated or column.name in keys:
+            continue
+        if column.needs_value:
+            yield _difference(
+                Fit.IMPOSSIBLE,
+                "exclude_needs_default",
+                target,
+                column,
+                "is excluded, but the target needs a value for it in every new row",
+                "Give it a DEFAULT at the target, or let it be NULL there.",
+            )
+        if target.unique_keys:
+            yield _difference(
+                Fit.IMPOSSIBLE,
+                "exclude_with_unique_key",
+                target,
+                column,
+                "is excluded, but the target's table has a secondary unique key "
+                f"({target.unique_keys[0][0]}), for which changed rows are deleted and inserted "
+                "again: the column would lose its value",
+                "Keep the column in a table of its own, which no link carries, or make the index "
+                "not unique at the target.",
             )
 
 

@@ -69,7 +69,8 @@ def decode_rows(
     whole = all(present)
     index = range(len(rows)) if whole else [i for i, there in enumerate(present) if there]
     older = source if source is not None and source.reads_older else None
-    raw = _raw_columns(rows, index, table, list(codecs), older)
+    excluded = {c.name for c in source.columns if c.excluded} if source is not None else set()
+    raw = _raw_columns(rows, index, table, list(codecs), older, excluded)
     columns: dict[str, list[Any]] = {}
     errors: dict[str, list[int]] = {}
     for name, codec in codecs.items():
@@ -127,12 +128,14 @@ def _raw_columns(
     table: Table,
     names: list[str],
     older: Table | None,
+    excluded: set[str],
 ) -> dict[str, list[Any]]:
     """JSON's values by column, of the rows at `index`; every row must have just the columns.
 
+    Those that are `excluded` at the source may be there or not.
     Or, where `older` is the source's table, those of an older shape that says the same.
     """
-    known = {column.name for column in table.columns}
+    known = {column.name for column in table.columns} | excluded
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for start in range(0, len(index), _CHUNK):
         part = index[start : start + _CHUNK]

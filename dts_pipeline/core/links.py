@@ -79,6 +79,7 @@ class Link:
     None for a one-way link. `version_columns` maps `schema.table` or `*` to a column, `counters`
     `schema.table` to the columns whose changes are added up (`core/delta.py`). `max_returns` is how
     often a key may be put back (`core/pingpong.py`) before it is isolated.
+    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
     `writers` the links that write at the source.
@@ -100,6 +101,7 @@ class Link:
     table_policies: dict[str, Policy] = field(default_factory=dict)
     version_columns: dict[str, str] = field(default_factory=dict)
     counters: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    excluded_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     writers: frozenset[str] = frozenset()

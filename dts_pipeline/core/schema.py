@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -19,7 +20,8 @@ class Column:
 
     `is_json` is true for JSON on MySQL and for a LONGTEXT with a json_valid() check on MariaDB.
     `null_by_default` is true where it may be NULL and has no other default: ADD COLUMN then gave
-    NULL to the rows that were there.
+    NULL to the rows that were there. `needs_value` is true where an INSERT must name the column.
+    `excluded` is dts.yaml's: each site keeps its own values, and the other's are not looked at.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Column:
     auto_increment: bool = False
     is_json: bool = False
     null_by_default: bool = False
+    needs_value: bool = False
+    excluded: bool = False
 
     @property
     def unsigned(self) -> bool:
@@ -92,8 +96,15 @@ class Table:
 
     @property
     def written_columns(self) -> tuple[Column, ...]:
-        """The columns that a statement may write: all but the generated ones."""
-        return tuple(column for column in self.columns if not column.generated)
+        """The columns that are synced: all but the generated and the excluded ones."""
+        return tuple(c for c in self.columns if not c.generated and not c.excluded)
+
+    def excluding(self, names: Collection[str]) -> Table:
+        """The table with its columns of these names excluded."""
+        if not names:
+            return self
+        columns = (replace(c, excluded=True) if c.name in names else c for c in self.columns)
+        return replace(self, columns=tuple(columns))
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError if there is none."""

@@ -104,4 +104,15 @@ class Facts:
     def carried(self, link: Link) -> list[Table]:
         """The link's tables as they are at its source; empty if that could not be asked."""
         site = self.sites.get(link.source)
-        return [t for name, t in site.tables.items() if link.matches(name)] if site else []
+        tables = self.tables_of(link, site) if site else {}
+        return list(tables.values())
+
+    @staticmethod
+    def tables_of(link: Link, site: SiteFacts) -> dict[str, Table]:
+        """The link's tables as they are at a site, by name, with the link's excluded columns."""
+        excluded = link.excluded_columns
+        return {
+            name: table.excluding(excluded.get(name, ()))
+            for name, table in site.tables.items()
+            if link.matches(name)
+        }

@@ -11,6 +11,7 @@ from dts_pipeline.core.contract import (
     unlogged_cascades,
     untold,
 )
+from dts_pipeline.core.exclusion import EXCLUDE_UNKNOWN_REMEDY, unknown_columns
 from dts_pipeline.core.lanes import refuse_divided
 from dts_pipeline.core.links import Link
 from dts_pipeline.errors import TerminalError
@@ -43,11 +44,25 @@ def tables_exist(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts
 @link_check("table_contract", "the tables of both sites fit each other")
 def tables_fit(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
     """Every difference, harmless ones as fine; a run stops on the grave ones itself."""
+    there = facts.tables_of(link, target)
     for table in facts.carried(link):
-        twin = target.tables.get(table.full_name)
+        twin = there.get(table.full_name)
         if twin is not None:
             for difference in compare_tables(table, twin, source.dialect, target.dialect):
                 yield of_difference(difference, grave=is_grave(difference, link))
+
+
+@link_check("exclude_unknown", "the columns that `columns` excludes are there")
+def excluded_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
+    """At one of the sites at least: a misspelt name would not keep anything apart."""
+    both = facts.tables_of(link, source), facts.tables_of(link, target)
+    for table, column in unknown_columns(link.excluded_columns, *both):
+        yield error(
+            f"dts.yaml excludes the column {column}, which the table has at neither site",
+            EXCLUDE_UNKNOWN_REMEDY,
+            table=table,
+            column=column,
+        )
 
 
 @link_check("privilege_missing", "the account may read and write the tables")

@@ -58,10 +58,10 @@ def _applied_request(runtime: LinkRuntime, request: ApplyRequest) -> ApplyResult
 
 
 def _unchanged(runtime: LinkRuntime, request: ApplyRequest) -> bool:
-    matches = runtime.link.matches
+    matches, excluded = runtime.link.matches, runtime.link.excluded_columns
     return (
-        read_tables(runtime.source, matches) == request.source_tables
-        and read_tables(runtime.target, matches) == request.tables
+        read_tables(runtime.source, matches, excluded) == request.source_tables
+        and read_tables(runtime.target, matches, excluded) == request.tables
     )
 
 

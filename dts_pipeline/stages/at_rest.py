@@ -194,7 +194,8 @@ class Watch:
     def _may_cascade(runtime: LinkRuntime, name: str, events: pd.DataFrame) -> bool:
         if events.empty:
             return False
-        tables = read_tables(runtime.source, runtime.link.matches)
+        link = runtime.link
+        tables = read_tables(runtime.source, link.matches, link.excluded_columns)
         keys = {table.full_name: table.primary_key for table in tables.values()}
         return may_reach(events, unlogged(runtime, tables), keys, name)
 

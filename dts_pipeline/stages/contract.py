@@ -37,8 +37,8 @@ def contract(runtime: LinkRuntime) -> ContractReport:
     `connector_failed`, `connector_position_lost` or `connector_stopped`.
     """
     link = runtime.link
-    source = read_tables(runtime.source, link.matches)
-    target = read_tables(runtime.target, link.matches)
+    source = read_tables(runtime.source, link.matches, link.excluded_columns)
+    target = read_tables(runtime.target, link.matches, link.excluded_columns)
     settings = connector_settings(runtime)
     by_settings = setting_differences(runtime, settings, source.values())
     by_tables = table_differences(runtime, source, target)

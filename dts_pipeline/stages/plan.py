@@ -13,6 +13,7 @@ from dts_pipeline.core.batches import Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.continuity import NEW_START, refuse_break
 from dts_pipeline.core.contract import CASCADE_REMEDY, is_grave, unlogged_cascades, untold
 from dts_pipeline.core.decode_modes import ValueModes
+from dts_pipeline.core.exclusion import EXCLUDE_UNKNOWN_REMEDY, unknown_columns
 from dts_pipeline.core.lanes import refuse_divided
 from dts_pipeline.core.links import Start
 from dts_pipeline.core.ranges import TopicPartition
@@ -44,10 +45,10 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     started = time.monotonic()
     runtime.ledger.installation()
     settings = connector_settings(runtime)
-    carried = read_tables(runtime.source, link.whole.matches)
+    carried = read_tables(runtime.source, link.whole.matches, link.excluded_columns)
     refuse_divided(link, carried)
     source_tables = {name: table for name, table in carried.items() if link.matches(name)}
-    tables = read_tables(runtime.target, link.matches)
+    tables = read_tables(runtime.target, link.matches, link.excluded_columns)
     found = setting_differences(runtime, settings, source_tables.values())
     refuse(runtime, (difference for difference in found if difference.changes_rows))
     check_tables(runtime, source_tables, tables)
@@ -125,6 +126,7 @@ def check_tables(
             where={"link": runtime.link.name, "tables": ",".join(missing)},
             remedy=f"Create it at site {runtime.link.target}, or narrow the table patterns.",
         )
+    _refuse_unknown_columns(runtime, source, target)
     found = table_differences(runtime, source, target)
     refuse(runtime, (difference for difference in found if is_grave(difference, runtime.link)))
     _refuse_cascades(runtime, source)
@@ -138,6 +140,21 @@ def check_tables(
                 where={"link": runtime.link.name, "table": name, "column": policy.column},
                 remedy="Add the column at both sites, or give the table another policy.",
             )
+
+
+def _refuse_unknown_columns(
+    runtime: LinkRuntime, source: Mapping[str, Table], target: Mapping[str, Table]
+) -> None:
+    """A misspelt name would let values be written over that were to be left alone."""
+    link = runtime.link
+    excluded = {name: c for name, c in link.excluded_columns.items() if link.matches(name)}
+    for table, column in unknown_columns(excluded, source, target):
+        raise TerminalError(
+            "exclude_unknown",
+            "dts.yaml excludes a column that the table has at neither site",
+            where={"link": link.name, "table": table, "column": column},
+            remedy=EXCLUDE_UNKNOWN_REMEDY,
+        )
 
 
 def unlogged(runtime: LinkRuntime, tables: Mapping[str, Table]) -> tuple[ForeignKey, ...]:

@@ -243,9 +243,10 @@ class Tables:
     def of(cls, pair: PairRuntime, names: Sequence[str]) -> Tables:
         """Reads them; raises TerminalError `table_missing`."""
         wanted = set(names)
+        excluded = pair.forth.link.excluded_columns
         both = cls(
-            read_tables(pair.first, wanted.__contains__),
-            read_tables(pair.second, wanted.__contains__),
+            read_tables(pair.first, wanted.__contains__, excluded),
+            read_tables(pair.second, wanted.__contains__, excluded),
         )
         for site, tables in ((pair.first.site, both.first), (pair.second.site, both.second)):
             missing = sorted(wanted - tables.keys())

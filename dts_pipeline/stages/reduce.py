@@ -11,6 +11,7 @@ import pandas as pd
 from dts_pipeline.core import compaction, delta, marks
 from dts_pipeline.core.batches import Batch, Plan
 from dts_pipeline.core.duplicates import drop_duplicates, furthest_positions
+from dts_pipeline.core.exclusion import without_excluded
 from dts_pipeline.core.gtids import GtidSet
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.pingpong import put_back
@@ -52,6 +53,8 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         "duplicates": len(events) - len(kept),
         "marked": int(kept["marked"].sum()),
     }
+    if runtime.link.excluded_columns:
+        kept = without_excluded(kept, runtime.link.excluded_columns)
     if runtime.link.pair:
         bounced = put_back(kept, runtime.link.restless_columns)
     cascades = cascades_of(runtime.link, plan, kept) if plan.cascades else None

@@ -58,8 +58,8 @@ def select(runtime: LinkRuntime, selection: Selection) -> SelectedRange:
     link = runtime.link
     runtime.ledger.installation()
     modes = connector_modes(runtime)
-    source_tables = read_tables(runtime.source, link.matches)
-    tables = read_tables(runtime.target, link.matches)
+    source_tables = read_tables(runtime.source, link.matches, link.excluded_columns)
+    tables = read_tables(runtime.target, link.matches, link.excluded_columns)
     check_tables(runtime, source_tables, tables)
     standing = runtime.standing()
     checkpoint = standing or Checkpoint(

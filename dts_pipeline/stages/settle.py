@@ -97,8 +97,9 @@ def _keys_of(
     """The records' keys by table, each key once with all its records; and what is gone."""
     names = {record.table for record in records}
     carried = {name for name in names if pair.forth.link.matches(name)}
-    first = read_tables(pair.first, carried.__contains__)
-    second = read_tables(pair.second, carried.__contains__)
+    excluded = pair.forth.link.excluded_columns
+    first = read_tables(pair.first, carried.__contains__, excluded)
+    second = read_tables(pair.second, carried.__contains__, excluded)
     modes = {r.link.name: connector_modes(r) for r in (pair.forth, pair.back)}
     by_table: dict[str, list[OpenRecord]] = defaultdict(list)
     gone: Counter[str] = Counter()

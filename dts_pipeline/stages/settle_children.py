@@ -7,7 +7,7 @@ second, where nothing hit it: the only trace is the record of the row itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dts_pipeline.adapters.reconcile_records import Overwritten, open_own_records
@@ -58,7 +58,7 @@ class Children:
             found = [
                 edge
                 for runtime in (self.pair.forth, self.pair.back)
-                for edge in unlogged(runtime, read_tables(runtime.source, runtime.link.matches))
+                for edge in unlogged(runtime, _carried(runtime))
             ]
             self._edges = tuple(dict.fromkeys(found))
         return self._edges
@@ -70,7 +70,7 @@ class Children:
         runtime = runtime.carrying(edges[0].parent)
         link = runtime.link
         names = {name for edge in edges for name in (edge.parent, edge.child)}
-        tables = read_tables(runtime.target, names.__contains__)
+        tables = read_tables(runtime.target, names.__contains__, link.excluded_columns)
         opened = 0
         with ReconcileSite.opened(runtime.target, link) as site:
             parent = tables.get(edges[0].parent)
@@ -104,3 +104,8 @@ class Children:
         fresh = [key for key in dict.fromkeys(keys) if (child.full_name, key) not in self._seen]
         self._seen.update((child.full_name, key) for key in fresh)
         return fresh
+
+
+def _carried(runtime: LinkRuntime) -> Mapping[str, Table]:
+    link = runtime.link
+    return read_tables(runtime.source, link.matches, link.excluded_columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,9 @@ def _follow(
 ) -> None:
     """Adds one link's touches and records."""
     name, text = row
-    source, target = (_table(db, name) for db in (runtime.source, runtime.target))
+    source, target = (
+        _table(db, name, runtime.link.excluded_columns) for db in (runtime.source, runtime.target)
+    )
     typed = typed_key(source, text)
     ranges = _ranges(runtime, found, name, since_ms)
     tables, modes = (source, target), _modes(runtime)
@@ -118,8 +120,8 @@ def _touches(
     return found
 
 
-def _table(database: Any, name: str) -> Table:
-    tables = read_tables(database, lambda other: other == name)
+def _table(database: Any, name: str, excluded: Mapping[str, Collection[str]]) -> Table:
+    tables = read_tables(database, lambda other: other == name, excluded)
     if name not in tables:
         raise TerminalError(
             "table_missing",

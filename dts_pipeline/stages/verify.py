@@ -100,7 +100,10 @@ def verify(
 def table_pairs(comparison: Comparison, names: Sequence[str] = ()) -> list[TablePair]:
     """The tables to compare as they are at both sites; refuses what cannot be compared."""
     link = comparison.links[0].link
-    first, second = (read_tables(database, link.matches) for database in comparison.databases)
+    first, second = (
+        read_tables(database, link.matches, link.excluded_columns)
+        for database in comparison.databases
+    )
     unknown = sorted(set(names) - first.keys() - second.keys())
     if unknown:
         raise TerminalError(
