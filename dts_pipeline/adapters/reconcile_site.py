@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
+from dts_pipeline.adapters.bulk_load import load
 from dts_pipeline.adapters.database import Database, error_number
 from dts_pipeline.adapters.enum_errors import set_errors, standing_in
 from dts_pipeline.adapters.ledger import Ledger
@@ -125,6 +127,32 @@ class ReconcileSite:
             self.cursor.executemany(base.fill_before(), before)
             set_errors(self.cursor, base.before, errors)
         self.connection.commit()
+
+    def stage_new(
+        self, statements: ReconcileStatements, keys: Sequence[tuple[Any, ...]], wanted: Rows
+    ) -> dict[int, bool]:
+        """Stages many rows wanted here, none being expected; those that are here: equal or not."""
+        base = statements.base
+        for statement in base.create():
+            self.cursor.execute(statement)
+        rows = [(o, 0, 0, *keys[o], *row) for o, row in wanted.items()]
+        if rows and not self._loaded(statements, rows):
+            self.cursor.execute(f"DELETE FROM {base.stage}")
+            self._fill(statements, rows)
+        self.cursor.execute(statements.met())
+        met = {int(ordinal): bool(equal) for ordinal, equal in self.cursor.fetchall()}
+        self.connection.commit()
+        return met
+
+    def _loaded(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether LOAD DATA took the rows; it has no word for BIT, nor for ENUM's error value."""
+        base = statements.base
+        columns = (*base.key_columns, *base.columns)
+        kept = [column.data_type not in ("bit", "enum") for column in columns]
+        if not (self.database.loads and all(kept)):
+            return False
+        values = [_plain(column) for column in zip(*rows, strict=True)]
+        return load(self.cursor, base.stage, base.stage_names, values)
 
     def _fill(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> None:
         base = statements.base
@@ -249,6 +277,23 @@ class ReconcileSite:
         self.write_staged([StagedTable(base, base.table, _NO_CHANGES)])
         return changed
 
+    def write_new(self, statements: ReconcileStatements, leave_out: Sequence[int]) -> set[int]:
+        """As `write`, of rows that most often are absent: then one look is enough."""
+        base = statements.base
+        for statement in statements.leave_out(leave_out):
+            self.cursor.execute(statement)
+        look = base.look(detect=True)
+        if look is not None:
+            self.cursor.execute(look)
+            _, unexpected, *due = (int(number) for number in self.cursor.fetchone() or (0, 1))
+            if not unexpected:
+                deletes, updates, inserts = due
+                clean = replace(base, clean=True)
+                due_rows = (deletes, updates, inserts)
+                self.write_staged([StagedTable(clean, base.table, _NO_CHANGES, due=due_rows)])
+                return set()
+        return self.write(statements, ())
+
     def write_staged(self, staged: Sequence[StagedTable]) -> None:
         """Writes what is staged and classified; `commit` notes it for the loop audit."""
         write_rows(self.cursor, staged)
@@ -268,6 +313,13 @@ class ReconcileSite:
 def _places(letter: str, first: int, columns: Sequence[Column]) -> dict[int, tuple[str, Column]]:
     """The places of columns in a stage's row, from `first` on, with their names there."""
     return {first + i: (f"{letter}{i}", column) for i, column in enumerate(columns)}
+
+
+def _plain(values: Sequence[Any]) -> Sequence[Any]:
+    """A column as LOAD DATA's text takes it: DECIMALs as their digits."""
+    if Decimal not in set(map(type, values)):
+        return values
+    return [str(value) if type(value) is Decimal else value for value in values]
 
 
 def never_ran(link: Link) -> TerminalError:

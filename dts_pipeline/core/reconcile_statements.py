@@ -93,6 +93,15 @@ class ReconcileStatements:
             f"LEFT JOIN {table_name(self.base.table)} AS t ON {self.base.on_key()} ORDER BY s.ord"
         )
 
+    def met(self) -> str:
+        """The staged rows that this site has too: ord, and whether they are equal."""
+        same = f"({self.base.meeting('TRUE')}) = {Meeting.SAME.value}"
+        return (
+            f"SELECT STRAIGHT_JOIN s.ord, {same} FROM {self.base.stage} AS s "
+            f"LEFT JOIN {self.base.before} AS b ON b.ord = s.ord "
+            f"JOIN {table_name(self.base.table)} AS t ON {self.base.on_key()}"
+        )
+
     def leave_out(self, ordinals: Sequence[int]) -> list[str]:
         """Takes changes out of the stage, a statement a thousand of them."""
         texts = [str(int(ordinal)) for ordinal in ordinals]

@@ -24,7 +24,7 @@ from dts_pipeline.adapters.database import Database
 from dts_pipeline.core.checksums import TablePair, same_order
 from dts_pipeline.core.key_ranges import Boundary, KeyRange
 from dts_pipeline.core.same_json import same_json
-from dts_pipeline.core.verification import State, TableProgress
+from dts_pipeline.core.verification import STATE, State, TableProgress
 
 _Answer = TypeVar("_Answer")
 
@@ -111,6 +111,30 @@ class TableComparison:
             texts = self._both(lambda reader, name=name: reader.texts(few, name))  # type: ignore[misc]
             equal &= same_json(*texts)
         state[at[equal]] = None
+
+    def next_range(self, low: Boundary | None, size: int) -> KeyRange:
+        """The next range of about `size` rows behind `low`; the table's last one is open."""
+        return self._next(low, size)
+
+    def differing(self, keys: KeyRange) -> tuple[tuple[int, int], pd.DataFrame]:
+        """Rows of a range at each site, and the keys that look different, with their `STATE`.
+
+        Where a site has none of the range, every row of the other is taken as it stands.
+        """
+        totals = self._totals(keys)
+        rows = totals[0].rows, totals[1].rows
+        if totals[0] == totals[1]:
+            found, state = self._none(), np.zeros(0, dtype=object)
+        elif not all(rows):
+            found = self._row_by_row(keys)
+            state = np.full(len(found), State.ONLY_FIRST if rows[0] else State.ONLY_SECOND, object)
+        else:
+            found = self._narrowed(keys, totals)
+            *_, state = self.states(found)
+        different = np.flatnonzero(pd.Series(state, dtype=object).notna())
+        found = found.iloc[different].reset_index(drop=True)
+        found[STATE] = state[different]
+        return rows, found
 
     def _next(self, low: Boundary | None, size: int) -> KeyRange:
         """The next range of about `size` rows; the table's last one is open."""
