@@ -42,6 +42,7 @@ _LOCK = (
 )
 _DRAW = "UPDATE `dts`.`checkpoint` SET mark_sequence = %s WHERE link = %s AND lane = %s"
 _ATTEMPTS = 20
+_MANY = 20_000  # keys from which on LOAD DATA is worth it: no round but a load's has so many
 ROW_REFUSED = "row_refused"
 _NO_CHANGES = pd.DataFrame()
 
@@ -85,11 +86,14 @@ class ReconcileSite:
         """Stages keys by ordinal 0, 1, 2 …; which ordinals are the same row as an earlier one."""
         for statement in statements.create():
             self.cursor.execute(statement)
-        rows, errors = standing_in(
-            [(i, *key) for i, key in enumerate(keys)], _places("k", 1, statements.base.key_columns)
-        )
-        self.cursor.executemany(statements.fill_keys(), rows)
-        set_errors(self.cursor, statements.keys, errors)
+        columns = statements.base.key_columns
+        rows = [(i, *key) for i, key in enumerate(keys)]
+        names = ["ord", *(f"k{i}" for i in range(len(columns)))]
+        if len(keys) < _MANY or not self._loaded(statements.keys, names, columns, rows):
+            self.cursor.execute(f"DELETE FROM {statements.keys}")
+            filled, errors = standing_in(rows, _places("k", 1, columns))
+            self.cursor.executemany(statements.fill_keys(), filled)
+            set_errors(self.cursor, statements.keys, errors)
         self.cursor.execute(statements.equal_keys())
         groups = [[int(o) for o in str(row[0]).split(",")] for row in self.cursor.fetchall()]
         self.connection.commit()
@@ -136,7 +140,8 @@ class ReconcileSite:
         for statement in base.create():
             self.cursor.execute(statement)
         rows = [(o, 0, 0, *keys[o], *row) for o, row in wanted.items()]
-        if rows and not self._loaded(statements, rows):
+        columns = (*base.key_columns, *base.columns)
+        if rows and not self._loaded(base.stage, base.stage_names, columns, rows):
             self.cursor.execute(f"DELETE FROM {base.stage}")
             self._fill(statements, rows)
         self.cursor.execute(statements.met())
@@ -144,15 +149,19 @@ class ReconcileSite:
         self.connection.commit()
         return met
 
-    def _loaded(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> bool:
+    def _loaded(
+        self,
+        stage: str,
+        names: Sequence[str],
+        columns: Sequence[Column],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> bool:
         """Whether LOAD DATA took the rows; it has no word for BIT, nor for ENUM's error value."""
-        base = statements.base
-        columns = (*base.key_columns, *base.columns)
         kept = [column.data_type not in ("bit", "enum") for column in columns]
         if not (self.database.loads and all(kept)):
             return False
         values = [_plain(column) for column in zip(*rows, strict=True)]
-        return load(self.cursor, base.stage, base.stage_names, values)
+        return load(self.cursor, stage, names, values)
 
     def _fill(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> None:
         base = statements.base
