@@ -49,6 +49,7 @@ class Filled:
 
     counts: Counter[str] = field(default_factory=Counter)
     disputed: list[Key] = field(default_factory=list)
+    recorded: list[Key] = field(default_factory=list)
 
 
 def fill(
@@ -186,10 +187,12 @@ class _Filling(Held):
         filled = self._of.filled
         disputed = ordinals[free & (outcomes == Outcome.UNDECIDED)].tolist()
         filled.disputed += [tuple(work.keys.keys[o]) for o in disputed]
+        known = ordinals[self._recorded].tolist()
+        filled.recorded += [tuple(work.keys.keys[o]) for o in known]
         filled.counts += Counter(
             written=int(due.sum()) - len(failed),
             equal=int((free & (outcomes == Outcome.EQUAL)).sum()),
-            recorded=int(self._recorded.sum()),
+            recorded=len(known),
         )
 
 

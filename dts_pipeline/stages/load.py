@@ -29,7 +29,7 @@ from dts_pipeline.core.verification import STATE, State, TableProgress
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, has_run, judge
 from dts_pipeline.stages.compare import TableComparison, comparing
-from dts_pipeline.stages.fill import Key, fill, split
+from dts_pipeline.stages.fill import Filled, Key, fill, split
 from dts_pipeline.stages.reconcile import PairRuntime, Patience
 from dts_pipeline.stages.repair import mend_keys
 from dts_pipeline.stages.verify import Comparison, table_pairs
@@ -173,8 +173,13 @@ class _Load:
         standing.state, standing.expected = LoadState.VERIFYING, standing.rows
         self.keep()
 
-    def make_equal(self, table: TableComparison, keys: pd.DataFrame) -> None:
-        """What one site lacks is written there; what both have goes the way of any repair."""
+    def make_equal(
+        self, table: TableComparison, keys: pd.DataFrame, *, at_end: bool = False
+    ) -> None:
+        """What one site lacks is written there; what both have goes the way of any repair.
+
+        `at_end` also keys with an open record do, as in a settlement.
+        """
         by_state = split(keys, table.pair.tables[0].primary_key)
         changed = by_state.get(State.CHANGED, [])
         for state in (State.ONLY_FIRST, State.ONLY_SECOND):
@@ -186,7 +191,7 @@ class _Load:
             elif found:
                 for start in range(0, len(found), self.sizes.keys):
                     filled = self._filled(table, found[start : start + self.sizes.keys], state)
-                    changed = changed + filled
+                    changed = changed + filled.disputed + (filled.recorded if at_end else [])
         if changed and len(self.comparison.links) == 1:
             self._from_source(table, changed, "changed")
         elif changed:
@@ -204,7 +209,7 @@ class _Load:
             standing.left = len(keys) + int(not whole)
             if not standing.left or attempt == _PASSES - 1:
                 break
-            self.make_equal(table, keys[~moving].reset_index(drop=True))
+            self.make_equal(table, keys[~moving].reset_index(drop=True), at_end=True)
         standing.state = LoadState.LEFT if standing.left else LoadState.DONE
         standing.position = None
         self.keep()
@@ -230,11 +235,11 @@ class _Load:
             or (state is State.ONLY_FIRST and self.plan.source == two)
         )
 
-    def _filled(self, table: TableComparison, keys: list[Key], state: State) -> list[Key]:
+    def _filled(self, table: TableComparison, keys: list[Key], state: State) -> Filled:
         forth, back = self.comparison.links
         filled = fill(PairRuntime(forth, back), table, keys, state, self.carry, self._patience)
         self.standing.counts += filled.counts
-        return filled.disputed
+        return filled
 
     @property
     def _patience(self) -> Patience:
