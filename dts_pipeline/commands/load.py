@@ -48,7 +48,8 @@ def load(
             return _status(output, full, list(states_of(comparison).all().values()))
         plan = plan_load(comparison, tables, source)
         if not execute:
-            both = [table.pair.name for table in plan.tables if table.both]
+            # One in the middle of its load differs, of course.
+            both = [t.pair.name for t in plan.tables if t.both and not _open(plan, t)]
             report = None
             if both:
                 with reading_bar(full) as progress:
@@ -113,8 +114,8 @@ def _plan(output: Output, plan: LoadPlan, report: VerifyReport | None) -> int:
 
 
 def _what(plan: LoadPlan, table: TablePlan, sites: Sequence[str]) -> str:
-    standing = plan.standing.get(table.pair.name)
-    if standing and standing.state in (LoadState.LOADING, LoadState.VERIFYING):
+    standing = _open(plan, table)
+    if standing:
         return f"goes on at {standing.percent:.1f} %: {standing.rows:,} rows were read"
     if all(table.is_empty):
         return "nothing: both are empty"
@@ -123,6 +124,13 @@ def _what(plan: LoadPlan, table: TablePlan, sites: Sequence[str]) -> str:
     other = next(site for site in sites if site != table.source)
     more = "" if any(table.is_empty) else "; rows that only it has stay, and are counted as extra"
     return f"{other} gets the rows of {table.source}{more}"
+
+
+def _open(plan: LoadPlan, table: TablePlan) -> TableLoad | None:
+    """The load of a table that was broken off."""
+    standing = plan.standing.get(table.pair.name)
+    is_open = standing and standing.state in (LoadState.LOADING, LoadState.VERIFYING)
+    return standing if is_open else None
 
 
 def _data(plan: LoadPlan, table: TablePlan, sites: Sequence[str]) -> dict[str, Any]:
