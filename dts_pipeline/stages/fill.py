@@ -44,12 +44,14 @@ class Filled:
 
     `written`: rows inserted. `equal`: the same at both sites meanwhile. `recorded`: left to
     settlement. `again`: still written to when the rounds were used up, or refused by the server.
-    `disputed`: both sites have the row, and differently.
+    `disputed`: both sites have the row, and differently. `left`: written to just now, and so few
+    that no round of their own is worth it.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     disputed: list[Key] = field(default_factory=list)
     recorded: list[Key] = field(default_factory=list)
+    left: int = 0
 
 
 def fill(
@@ -59,8 +61,11 @@ def fill(
     state: State,
     carry: Carry | None = None,
     patience: Patience | None = None,
+    few: int = 0,
 ) -> Filled:
     """Writes the rows of these keys at the site that lacks them; `state` says which one that is.
+
+    Up to `few` keys that users wrote to during the first round are left to the caller.
 
     Raises what `reconcile` raises; nothing is half-written then.
     """
@@ -68,7 +73,7 @@ def fill(
     lane = next(
         lane for lane in pair.lanes if len(pair.lanes) == 1 or lane.carries(table.pair.name)
     )
-    work = _Fill(lane, table, state, carry, patience or Patience(), filled)
+    work = _Fill(lane, table, state, carry, patience or Patience(), filled, few)
     with _alone(pair):
         work.until_done(list(keys))
     return filled
@@ -82,6 +87,7 @@ class _Fill:
     carry: Callable[..., object] | None
     patience: Patience
     filled: Filled
+    few: int
 
     def until_done(self, keys: list[Key]) -> None:
         """Rounds until none is left; a key that the server refuses is found by halving."""
@@ -91,6 +97,9 @@ class _Fill:
                 return
             try:
                 keys = self._round(keys)
+                if len(keys) <= self.few:
+                    self.filled.left += len(keys)
+                    return
             except TransientError as error:
                 if error.code in _OF_ONE_KEY:
                     races += 1

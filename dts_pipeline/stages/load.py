@@ -178,8 +178,10 @@ class _Load:
     ) -> None:
         """What one site lacks is written there; what both have goes the way of any repair.
 
-        `at_end` also keys with an open record do, as in a settlement.
+        `at_end` also keys with an open record do, as in a settlement. Before, a few keys that users
+        are writing to are left to the end: a round costs seconds, whatever it holds.
         """
+        few = 0 if at_end else self.sizes.keys // 50
         by_state = split(keys, table.pair.tables[0].primary_key)
         changed = by_state.get(State.CHANGED, [])
         for state in (State.ONLY_FIRST, State.ONLY_SECOND):
@@ -190,11 +192,12 @@ class _Load:
                 self._from_source(table, found)
             elif found:
                 for start in range(0, len(found), self.sizes.keys):
-                    filled = self._filled(table, found[start : start + self.sizes.keys], state)
+                    part = found[start : start + self.sizes.keys]
+                    filled = self._filled(table, part, state, few)
                     changed = changed + filled.disputed + (filled.recorded if at_end else [])
         if changed and len(self.comparison.links) == 1:
             self._from_source(table, changed, "changed")
-        elif changed:
+        elif len(changed) > few:
             self._decided(table, changed)
 
     def close(self, table: TableComparison) -> None:
@@ -235,9 +238,9 @@ class _Load:
             or (state is State.ONLY_FIRST and self.plan.source == two)
         )
 
-    def _filled(self, table: TableComparison, keys: list[Key], state: State) -> Filled:
+    def _filled(self, table: TableComparison, keys: list[Key], state: State, few: int) -> Filled:
         forth, back = self.comparison.links
-        filled = fill(PairRuntime(forth, back), table, keys, state, self.carry, self._patience)
+        filled = fill(PairRuntime(forth, back), table, keys, state, self.carry, self._patience, few)
         self.standing.counts += filled.counts
         return filled
 

@@ -442,12 +442,15 @@ def test_a_million_rows(
             if kill:
                 killed = killed_in_the_middle(rig, MILLION // 2, "--carry")
             words = ("load", "pair", "--table", f"{rig.name}.item", "--execute", "--carry")
-            process = program(rig, *words)
             peak = 0
-            while process.poll() is None:
-                peak = max(peak, memory(process.pid))
-                time.sleep(1)
-            finished(process, 5)
+            with program(rig, *words) as process:
+                try:
+                    while process.poll() is None:
+                        peak = max(peak, memory(process.pid))
+                        time.sleep(1)
+                    finished(process, 5)
+                finally:
+                    process.kill()  # nothing, where it has ended
             count = writes()
         seconds = time.monotonic() - began
         ended = standing(rig)
