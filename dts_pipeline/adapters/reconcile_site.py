@@ -271,6 +271,7 @@ class ReconcileSite:
         """The ordinals whose rows these keys name."""
         if not keys:
             return set()
+        self.cursor.execute(f"DELETE FROM {statements.touched}")
         self.cursor.executemany(statements.fill_touched(), keys)
         self.cursor.execute(statements.touched_ordinals())
         return {int(row[0]) for row in self.cursor.fetchall()}

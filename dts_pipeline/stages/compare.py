@@ -125,9 +125,8 @@ class TableComparison:
         rows = totals[0].rows, totals[1].rows
         if totals[0] == totals[1]:
             found, state = self._none(), np.zeros(0, dtype=object)
-        elif not all(rows):
-            found = self._row_by_row(keys)
-            state = np.full(len(found), State.ONLY_FIRST if rows[0] else State.ONLY_SECOND, object)
+        elif 2 * min(rows) < max(rows):  # halving would end at nearly every row
+            found, state = self._rows_with_states(keys)
         else:
             found = self._narrowed(keys, totals)
             *_, state = self.states(found)
@@ -168,10 +167,28 @@ class TableComparison:
 
     def _row_by_row(self, keys: KeyRange) -> pd.DataFrame:
         names = list(self.pair.tables[0].primary_key)
-        one, two = self._both(lambda reader: reader.rows(keys))
-        both = one.merge(two, on=names, how="outer", suffixes=("_1", "_2"))
+        both = self._side_by_side(keys)
         different = both[f"{HASH}_1"].ne(both[f"{HASH}_2"])
         return both.loc[different, names].reset_index(drop=True)
+
+    def _side_by_side(self, keys: KeyRange) -> pd.DataFrame:
+        """A row a key that either site has in a range, with both hashes; NaN where it has none."""
+        names = list(self.pair.tables[0].primary_key)
+        one, two = self._both(lambda reader: reader.rows(keys))
+        return one.merge(two, on=names, how="outer", suffixes=("_1", "_2"))
+
+    def _rows_with_states(self, keys: KeyRange) -> tuple[pd.DataFrame, npt.NDArray[np.object_]]:
+        """Every row of a range by its key; those that both sites have are looked up once more."""
+        both = self._side_by_side(keys)
+        state = np.full(len(both), None, dtype=object)
+        state[both[f"{HASH}_2"].isna()] = State.ONLY_FIRST
+        state[both[f"{HASH}_1"].isna()] = State.ONLY_SECOND
+        found = both[list(self.pair.tables[0].primary_key)]
+        unequal = both[f"{HASH}_1"].ne(both[f"{HASH}_2"]).to_numpy()
+        changed = np.flatnonzero(unequal & pd.isna(state))
+        if len(changed):
+            *_, state[changed] = self.states(found.iloc[changed])
+        return found, state
 
     def _still_different(self, keys: pd.DataFrame) -> pd.DataFrame:
         if keys.empty:

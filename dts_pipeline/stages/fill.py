@@ -20,19 +20,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dts_pipeline.adapters.reconcile_records import OWN_KEYS, open_records
 from dts_pipeline.adapters.reconcile_site import ROW_REFUSED
+from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.reconcile import Outcome, Readings
+from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.verification import STATE, State
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.compare import TableComparison
 from dts_pipeline.stages.reconcile import Carry, PairRuntime, Patience, exclusive
 from dts_pipeline.stages.reconcile_round import Held, column_order
 from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
-from dts_pipeline.stages.recorded import recorded
 
 _OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
 _WAITED_FOR = {"link_behind", "watermark_missing"}
 _BUSY_SECONDS = 600.0
+_RECORDS = 200_000
 _RACES = 2
 """How often a row that was in the way is taken for a user's of just now, who is met next time."""
 Key = tuple[Any, ...]
@@ -171,10 +174,22 @@ class _Filling(Held):
         """Which keys users disputed. Asked once the links have caught up: a record that is opened
         later comes with an event of its key, behind the watermark.
         """
-        names = list(self._of.table.pair.tables[0].primary_key)
-        keys = pd.DataFrame([work.keys.keys[o] for o in work.ordinals], columns=names, dtype=object)
-        links = self.pair.forth, self.pair.back
-        self._recorded = recorded(links, self._of.table, keys)
+        table, other = work.first.base.table, work.second.base.table
+        found: set[int] = set()
+        for index, runtime in enumerate((self.pair.forth, self.pair.back)):
+            records = open_records(
+                runtime.target, runtime.link.name, _RECORDS, table=work.keys.name
+            )
+            own = [from_json(table.primary_key, r.key_json) for r in records if r.kind in OWN_KEYS]
+            texts = [r.key_json.encode() for r in records if r.kind not in OWN_KEYS]
+            source = other if index else table
+            decoded = decode_keys(
+                list(dict.fromkeys(texts)), table, self.modes[index], source=source
+            )[list(table.primary_key)]
+            keys = [*own, *decoded.itertuples(index=False, name=None)]
+            found |= self.first.touched(work.first, [tuple(key) for key in keys])
+        self.first.connection.commit()  # the mark of the hold cannot be set inside a transaction
+        self._recorded = np.array([o in found for o in work.ordinals], dtype=np.bool_)
 
     def _finish(self, works: Sequence[RoundWork], result: RoundResult) -> None:
         [work] = works
