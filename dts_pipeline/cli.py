@@ -453,6 +453,44 @@ def repair(
     )
 
 
+@main.command()
+@click.argument("name", metavar="PAIR_OR_LINK", shell_complete=completion.pairs_and_links)
+@click.option("--table", "tables", multiple=True, help="Only schema.table; may be repeated.")
+@click.option("--from", "source", help="The site that has the data; else told by which is empty.")
+@click.option("--execute", is_flag=True, help="Write; without it only shown.")
+@click.option("--status", is_flag=True, help="Show how far the load of each table is.")
+@click.option("--carry", is_flag=True, help="Run the links' batches in this process meanwhile.")
+@_command
+def load(
+    session: Session,
+    output: Output,
+    name: str,
+    tables: tuple[str, ...],
+    source: str | None,
+    execute: bool,
+    status: bool,
+    carry: bool,
+) -> int:
+    """Give a site the rows that it lacks, while users write.
+
+    Shows by table what would be done, with --execute does it, and compares at the end. Broken off
+    at any point, the same command goes on there. The links must run, by their schedule or by
+    --carry. Status 1 if keys are left different, or with --status if a load is open.
+    """
+    from dts_pipeline.commands import load as command
+
+    return command.load(
+        session,
+        output,
+        name,
+        tables=tables,
+        source=source,
+        execute=execute,
+        status=status,
+        carry=carry,
+    )
+
+
 @main.group(invoke_without_command=True)
 @click.option("--link", help="Only what this link recorded.")
 @click.option("--table", help="Only schema.table.")

@@ -11,6 +11,7 @@ from benchmarks.__main__ import parse
 from dts_pipeline_tests.documents import DOCUMENTS, ROOT, blocks, commands
 
 FOLLOWED = "dts_pipeline_tests/operation/test_followed_documents.py"
+LOADED = "dts_pipeline_tests/change/test_load.py"
 COMPOSE = "docker compose -f deploy/docker-compose.yaml"
 COMPOSITION = "dts_pipeline_tests/deploy/composition.py"
 CI = ".ci/run"
@@ -23,6 +24,10 @@ RUN_BY = {
     "dts verify shop --resume": f"{FOLLOWED}: docs/verify.md",
     "dts repair shop --winner a": f"{FOLLOWED}: docs/verify.md",
     "dts repair shop --winner a --execute": f"{FOLLOWED}: docs/verify.md",
+    "dts load shop": f'{LOADED}: dts.error("load", "pair")',
+    "dts load shop --execute": f'{LOADED}: .error("load", "pair", "--execute")',
+    "dts load shop --table shop.orders --execute": f'{LOADED}: "load", "pair", "--table"',
+    "dts load shop --status": f'{LOADED}: dts.json("load", "pair", "--status"',
     "dts exporter --listen 127.0.0.1:9808": f"{FOLLOWED}: docs/metrics.md",
     "deploy/local/stack up": f"{FOLLOWED}: deploy/local/README.md",
     ". .local/stack/env.sh": f"{FOLLOWED}: deploy/local/README.md",

@@ -222,6 +222,22 @@ verify = Table(
     **_OPTIONS,
 )
 
+load = Table(
+    "load",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("table_name", String(140), primary_key=True),
+    Column("state", String(10), nullable=False),  # loading, verifying, done, left
+    Column("position", LONGTEXT),  # the last key of the last finished chunk, JSON
+    Column("rows_read", BigInteger, nullable=False),
+    Column("rows_expected", BigInteger, nullable=False),
+    Column("counts", LONGTEXT, nullable=False),  # what became of the keys, JSON
+    Column("seconds", BigInteger, nullable=False),
+    Column("started_at", DATETIME(fsp=6), nullable=False),
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
 
 def create_statements(dialect: Dialect) -> list[str]:
     """The DDL of the ledger for a server, each statement harmless where the table is there."""

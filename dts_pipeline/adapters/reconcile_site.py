@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pymysql
 from pymysql.cursors import Cursor
 
+from dts_pipeline.adapters.bulk_load import load
 from dts_pipeline.adapters.database import Database, error_number
 from dts_pipeline.adapters.enum_errors import set_errors, standing_in
 from dts_pipeline.adapters.ledger import Ledger
@@ -40,6 +42,7 @@ _LOCK = (
 )
 _DRAW = "UPDATE `dts`.`checkpoint` SET mark_sequence = %s WHERE link = %s AND lane = %s"
 _ATTEMPTS = 20
+_MANY = 20_000  # keys from which on LOAD DATA is worth it: no round but a load's has so many
 ROW_REFUSED = "row_refused"
 _NO_CHANGES = pd.DataFrame()
 
@@ -83,11 +86,14 @@ class ReconcileSite:
         """Stages keys by ordinal 0, 1, 2 …; which ordinals are the same row as an earlier one."""
         for statement in statements.create():
             self.cursor.execute(statement)
-        rows, errors = standing_in(
-            [(i, *key) for i, key in enumerate(keys)], _places("k", 1, statements.base.key_columns)
-        )
-        self.cursor.executemany(statements.fill_keys(), rows)
-        set_errors(self.cursor, statements.keys, errors)
+        columns = statements.base.key_columns
+        rows = [(i, *key) for i, key in enumerate(keys)]
+        names = ["ord", *(f"k{i}" for i in range(len(columns)))]
+        if len(keys) < _MANY or not self._loaded(statements.keys, names, columns, rows):
+            self.cursor.execute(f"DELETE FROM {statements.keys}")
+            filled, errors = standing_in(rows, _places("k", 1, columns))
+            self.cursor.executemany(statements.fill_keys(), filled)
+            set_errors(self.cursor, statements.keys, errors)
         self.cursor.execute(statements.equal_keys())
         groups = [[int(o) for o in str(row[0]).split(",")] for row in self.cursor.fetchall()]
         self.connection.commit()
@@ -125,6 +131,37 @@ class ReconcileSite:
             self.cursor.executemany(base.fill_before(), before)
             set_errors(self.cursor, base.before, errors)
         self.connection.commit()
+
+    def stage_new(
+        self, statements: ReconcileStatements, keys: Sequence[tuple[Any, ...]], wanted: Rows
+    ) -> dict[int, bool]:
+        """Stages many rows wanted here, none being expected; those that are here: equal or not."""
+        base = statements.base
+        for statement in base.create():
+            self.cursor.execute(statement)
+        rows = [(o, 0, 0, *keys[o], *row) for o, row in wanted.items()]
+        columns = (*base.key_columns, *base.columns)
+        if rows and not self._loaded(base.stage, base.stage_names, columns, rows):
+            self.cursor.execute(f"DELETE FROM {base.stage}")
+            self._fill(statements, rows)
+        self.cursor.execute(statements.met())
+        met = {int(ordinal): bool(equal) for ordinal, equal in self.cursor.fetchall()}
+        self.connection.commit()
+        return met
+
+    def _loaded(
+        self,
+        stage: str,
+        names: Sequence[str],
+        columns: Sequence[Column],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> bool:
+        """Whether LOAD DATA took the rows; it has no word for BIT, nor for ENUM's error value."""
+        kept = [column.data_type not in ("bit", "enum") for column in columns]
+        if not (self.database.loads and all(kept)):
+            return False
+        values = [_plain(column) for column in zip(*rows, strict=True)]
+        return load(self.cursor, stage, names, values)
 
     def _fill(self, statements: ReconcileStatements, rows: Sequence[tuple[Any, ...]]) -> None:
         base = statements.base
@@ -234,6 +271,7 @@ class ReconcileSite:
         """The ordinals whose rows these keys name."""
         if not keys:
             return set()
+        self.cursor.execute(f"DELETE FROM {statements.touched}")
         self.cursor.executemany(statements.fill_touched(), keys)
         self.cursor.execute(statements.touched_ordinals())
         return {int(row[0]) for row in self.cursor.fetchall()}
@@ -248,6 +286,23 @@ class ReconcileSite:
         changed = {int(row[0]) for row in self.cursor.fetchall() if row[1] != Meeting.SAME.value}
         self.write_staged([StagedTable(base, base.table, _NO_CHANGES)])
         return changed
+
+    def write_new(self, statements: ReconcileStatements, leave_out: Sequence[int]) -> set[int]:
+        """As `write`, of rows that most often are absent: then one look is enough."""
+        base = statements.base
+        for statement in statements.leave_out(leave_out):
+            self.cursor.execute(statement)
+        look = base.look(detect=True)
+        if look is not None:
+            self.cursor.execute(look)
+            _, unexpected, *due = (int(number) for number in self.cursor.fetchone() or (0, 1))
+            if not unexpected:
+                deletes, updates, inserts = due
+                clean = replace(base, clean=True)
+                due_rows = (deletes, updates, inserts)
+                self.write_staged([StagedTable(clean, base.table, _NO_CHANGES, due=due_rows)])
+                return set()
+        return self.write(statements, ())
 
     def write_staged(self, staged: Sequence[StagedTable]) -> None:
         """Writes what is staged and classified; `commit` notes it for the loop audit."""
@@ -268,6 +323,13 @@ class ReconcileSite:
 def _places(letter: str, first: int, columns: Sequence[Column]) -> dict[int, tuple[str, Column]]:
     """The places of columns in a stage's row, from `first` on, with their names there."""
     return {first + i: (f"{letter}{i}", column) for i, column in enumerate(columns)}
+
+
+def _plain(values: Sequence[Any]) -> Sequence[Any]:
+    """A column as LOAD DATA's text takes it: DECIMALs as their digits."""
+    if Decimal not in set(map(type, values)):
+        return values
+    return [str(value) if type(value) is Decimal else value for value in values]
 
 
 def never_ran(link: Link) -> TerminalError:

@@ -69,12 +69,13 @@ class Readings:
 class Round:
     """One round over a set of keys of one table.
 
-    `policy` decides where the sites differ; `first_site` names the site whose rows are the
-    readings' first. `first_marks` and `second_marks` are whatever the caller uses for a watermark
-    a site.
+    `policy` decides where the sites differ; with None the round only fills: a row that one site
+    lacks is written there, and what both have differently is UNDECIDED. `first_site` names the site
+    whose rows are the readings' first. `first_marks` and `second_marks` are whatever the caller
+    uses for a watermark a site.
     """
 
-    policy: Policy
+    policy: Policy | None
     first_site: str
     phase: Phase = Phase.BEGUN
     first_marks: Any = None
@@ -108,6 +109,8 @@ class Round:
         """
         readings = self._after(Phase.MARKED_AGAIN).readings
         assert readings is not None
+        if self.policy is None:
+            return np.where(touched, Outcome.AGAIN, fill(readings))
         return np.where(touched, Outcome.AGAIN, decide(self.policy, self.first_site, readings))
 
     def _after(self, phase: Phase) -> Round:
@@ -130,3 +133,11 @@ def decide(policy: Policy, first_site: str, readings: Readings) -> npt.NDArray[n
         )
         different = np.where(wins, Outcome.FIRST, Outcome.SECOND).astype(np.int64)
     return np.where(readings.equal, Outcome.EQUAL, different)
+
+
+def fill(readings: Readings) -> npt.NDArray[np.int64]:
+    """FIRST or SECOND where one site lacks the row; EQUAL, or UNDECIDED where both have one."""
+    alone = np.where(readings.first_found, Outcome.FIRST, Outcome.SECOND)
+    both = readings.first_found & readings.second_found
+    different = np.where(both, Outcome.UNDECIDED, alone)
+    return np.where(readings.equal, Outcome.EQUAL, different).astype(np.int64)

@@ -44,8 +44,8 @@ class ReconcileStatements:
         return [
             f"DROP TEMPORARY TABLE IF EXISTS {self.keys}",
             f"DROP TEMPORARY TABLE IF EXISTS {self.touched}",
-            f"CREATE TEMPORARY TABLE {self.keys} (ord INT NOT NULL PRIMARY KEY, {columns}) "
-            f"{options}",
+            f"CREATE TEMPORARY TABLE {self.keys} (ord INT NOT NULL PRIMARY KEY, {columns}"
+            f"{self._index()}) {options}",
             f"CREATE TEMPORARY TABLE {self.touched} ({columns}) {options}",
         ]
 
@@ -68,7 +68,8 @@ class ReconcileStatements:
     def touched_ordinals(self) -> str:
         """The ordinals of the keys that events came for."""
         same = " AND ".join(f"k.k{i} = u.k{i}" for i in range(len(self.base.key_columns)))
-        return f"SELECT DISTINCT k.ord FROM {self.touched} AS u JOIN {self.keys} AS k ON {same}"
+        joined = f"{self.touched} AS u STRAIGHT_JOIN {self.keys} AS k"
+        return f"SELECT DISTINCT k.ord FROM {joined} ON {same}"
 
     def rows(self) -> str:
         """Each key's row at this site: ord, found, then every written column, transferable."""
@@ -93,6 +94,15 @@ class ReconcileStatements:
             f"LEFT JOIN {table_name(self.base.table)} AS t ON {self.base.on_key()} ORDER BY s.ord"
         )
 
+    def met(self) -> str:
+        """The staged rows that this site has too: ord, and whether they are equal."""
+        same = f"({self.base.meeting('TRUE')}) = {Meeting.SAME.value}"
+        return (
+            f"SELECT STRAIGHT_JOIN s.ord, {same} FROM {self.base.stage} AS s "
+            f"LEFT JOIN {self.base.before} AS b ON b.ord = s.ord "
+            f"JOIN {table_name(self.base.table)} AS t ON {self.base.on_key()}"
+        )
+
     def leave_out(self, ordinals: Sequence[int]) -> list[str]:
         """Takes changes out of the stage, a statement a thousand of them."""
         texts = [str(int(ordinal)) for ordinal in ordinals]
@@ -100,6 +110,11 @@ class ReconcileStatements:
             f"DELETE FROM {self.base.stage} WHERE ord IN ({', '.join(texts[i : i + 1000])})"
             for i in range(0, len(texts), 1000)
         ]
+
+    def _index(self) -> str:
+        """An index for the join with what was touched, unless its type needs a prefix length."""
+        kind = self.base.key_columns[0].data_type
+        return "" if "text" in kind or "blob" in kind else ", KEY (k0)"
 
     def _columns(self) -> str:
         return ", ".join(transfer(column, "t") for column in self.base.columns)

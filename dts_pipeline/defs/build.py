@@ -14,6 +14,7 @@ from dts_pipeline.defs.alerts import ALERTS, AlertsResource, alert_sensors
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.comparing import comparing_parts
 from dts_pipeline.defs.jobs import sync_job
+from dts_pipeline.defs.loading import load_jobs
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
 from dts_pipeline.defs.prune import prune_job, prune_schedule
 from dts_pipeline.defs.prune_ledger import PRUNE_LEDGER, prune_ledger_job, prune_ledger_schedule
@@ -35,7 +36,8 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     pairs = pairs_of(links)
     settling = settle_job(pairs)
     comparing = comparing_parts(links)
-    others = [settling.name, PRUNE_LEDGER, *(job.name for job in comparing.jobs)]
+    loading = load_jobs(links)
+    others = [settling.name, PRUNE_LEDGER, *(job.name for job in (*comparing.jobs, *loading))]
     pruning = prune_job(links, others, config.retention)
     pruning_ledger = prune_ledger_job(links, config.retention)
     warn = config.schedule.lag_warn_seconds
@@ -55,6 +57,7 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
             pruning_ledger,
             *([settling] if pairs else []),
             *comparing.jobs,
+            *loading,
         ],
         schedules=[
             *schedules,

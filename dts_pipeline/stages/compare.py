@@ -24,7 +24,7 @@ from dts_pipeline.adapters.database import Database
 from dts_pipeline.core.checksums import TablePair, same_order
 from dts_pipeline.core.key_ranges import Boundary, KeyRange
 from dts_pipeline.core.same_json import same_json
-from dts_pipeline.core.verification import State, TableProgress
+from dts_pipeline.core.verification import STATE, State, TableProgress
 
 _Answer = TypeVar("_Answer")
 
@@ -112,6 +112,29 @@ class TableComparison:
             equal &= same_json(*texts)
         state[at[equal]] = None
 
+    def next_range(self, low: Boundary | None, size: int) -> KeyRange:
+        """The next range of about `size` rows behind `low`; the table's last one is open."""
+        return self._next(low, size)
+
+    def differing(self, keys: KeyRange) -> tuple[tuple[int, int], pd.DataFrame]:
+        """Rows of a range at each site, and the keys that look different, with their `STATE`.
+
+        Where a site has none of the range, every row of the other is taken as it stands.
+        """
+        totals = self._totals(keys)
+        rows = totals[0].rows, totals[1].rows
+        if totals[0] == totals[1]:
+            found, state = self._none(), np.zeros(0, dtype=object)
+        elif 2 * min(rows) < max(rows):  # halving would end at nearly every row
+            found, state = self._rows_with_states(keys)
+        else:
+            found = self._narrowed(keys, totals)
+            *_, state = self.states(found)
+        different = np.flatnonzero(pd.Series(state, dtype=object).notna())
+        found = found.iloc[different].reset_index(drop=True)
+        found[STATE] = state[different]
+        return rows, found
+
     def _next(self, low: Boundary | None, size: int) -> KeyRange:
         """The next range of about `size` rows; the table's last one is open."""
         first, second = self.readers
@@ -144,10 +167,28 @@ class TableComparison:
 
     def _row_by_row(self, keys: KeyRange) -> pd.DataFrame:
         names = list(self.pair.tables[0].primary_key)
-        one, two = self._both(lambda reader: reader.rows(keys))
-        both = one.merge(two, on=names, how="outer", suffixes=("_1", "_2"))
+        both = self._side_by_side(keys)
         different = both[f"{HASH}_1"].ne(both[f"{HASH}_2"])
         return both.loc[different, names].reset_index(drop=True)
+
+    def _side_by_side(self, keys: KeyRange) -> pd.DataFrame:
+        """A row a key that either site has in a range, with both hashes; NaN where it has none."""
+        names = list(self.pair.tables[0].primary_key)
+        one, two = self._both(lambda reader: reader.rows(keys))
+        return one.merge(two, on=names, how="outer", suffixes=("_1", "_2"))
+
+    def _rows_with_states(self, keys: KeyRange) -> tuple[pd.DataFrame, npt.NDArray[np.object_]]:
+        """Every row of a range by its key; those that both sites have are looked up once more."""
+        both = self._side_by_side(keys)
+        state = np.full(len(both), None, dtype=object)
+        state[both[f"{HASH}_2"].isna()] = State.ONLY_FIRST
+        state[both[f"{HASH}_1"].isna()] = State.ONLY_SECOND
+        found = both[list(self.pair.tables[0].primary_key)]
+        unequal = both[f"{HASH}_1"].ne(both[f"{HASH}_2"]).to_numpy()
+        changed = np.flatnonzero(unequal & pd.isna(state))
+        if len(changed):
+            *_, state[changed] = self.states(found.iloc[changed])
+        return found, state
 
     def _still_different(self, keys: pd.DataFrame) -> pd.DataFrame:
         if keys.empty:

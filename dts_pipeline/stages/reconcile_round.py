@@ -18,6 +18,7 @@ from dts_pipeline.adapters.reconcile_records import (
 from dts_pipeline.adapters.reconcile_site import ReconcileSite, Rows, never_ran, paused
 from dts_pipeline.adapters.watermarks import LogDisturbed, SourceLog, write_watermark
 from dts_pipeline.core.decode_keys import decode_keys
+from dts_pipeline.core.links import Policy
 from dts_pipeline.core.marks import reconcile_comment
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.reconcile import Readings, Round
@@ -100,9 +101,8 @@ class Held:
         marks = self._watermarks()
         works = []
         for slot, table in enumerate(keys):
-            policy = self.how.policy or self.pair.forth.link.policy_of(table.name)
-            assert policy is not None
-            column = policy.column or None
+            policy = self._policy(table.name)
+            column = policy.column or None if policy else None
             statements = [
                 self._statements(site, tables[table.name], slot, column)
                 for site, tables in ((self.first, first_tables), (self.second, second_tables))
@@ -110,6 +110,12 @@ class Held:
             begun = Round(policy, self.pair.first.site).marked(marks)
             works.append(RoundWork(table, statements[0], statements[1], begun))
         return works
+
+    def _policy(self, table: str) -> Policy | None:
+        """Who wins where the sites differ."""
+        policy = self.how.policy or self.pair.forth.link.policy_of(table)
+        assert policy is not None
+        return policy
 
     def _with_own_records(self, keys: TableKeys, table: Table) -> TableKeys:
         """The keys with the records that an earlier round of a replay or repair left of them."""
@@ -138,7 +144,7 @@ class Held:
             keys = work.keys.keys
             work.aliases = self.first.load_keys(work.first, keys)
             rows, _ = self.first.rows(work.first)
-            order = _order(work.first, work.second)
+            order = column_order(work.first, work.second)
             work.first_rows = {o: tuple(row[i] for i in order) for o, row in rows.items()}
             mine = {o: keys[o] for o in work.ordinals}
             self.second.stage(work.second, mine, work.first_rows, {})
@@ -151,7 +157,7 @@ class Held:
         """At each site the other's row as the one wanted, its own as the one expected."""
         different = {int(r[0]): work.keys.keys[int(r[0])] for r in compared if not r[2]}
         self.second.stage(work.second, different, work.first_rows, work.second_rows)
-        order = _order(work.second, work.first)
+        order = column_order(work.second, work.first)
 
         def swapped(rows: Rows) -> Rows:
             return {o: tuple(rows[o][i] for i in order) for o in different if o in rows}
@@ -205,8 +211,11 @@ class Held:
                     work.touched |= self._touched(work, index, frame)
             for work in works:
                 work.round = work.round.held().marked_again(marks)
-            RoundEnd(self.first, self.second, self.how).finish(works, result)
+            self._finish(works, result)
             return result
+
+    def _finish(self, works: Sequence[RoundWork], result: RoundResult) -> None:
+        RoundEnd(self.first, self.second, self.how).finish(works, result)
 
     def _watermarks(self) -> tuple[int, int]:
         first = write_watermark(self.pair.first, self.name)
@@ -253,7 +262,7 @@ def _readings(work: RoundWork, compared: Sequence[tuple[Any, ...]]) -> Readings:
     )
 
 
-def _order(source: ReconcileStatements, target: ReconcileStatements) -> list[int]:
+def column_order(source: ReconcileStatements, target: ReconcileStatements) -> list[int]:
     """Where each of the target's columns stands among the source's."""
     places = {column.name: i for i, column in enumerate(source.base.columns)}
     return [places[column.name] for column in target.base.columns]

@@ -48,12 +48,23 @@ def mend(
     carry: Carry | None = None,
     progress: Told | None = None,
 ) -> Counts:
-    """Writes the winner's rows of the keys that differ at rest; counts per table.
+    """Writes the winner's rows of the keys that differ at rest; counts as `mend_keys`'."""
+    return mend_keys(comparison, report.differing_keys(), winner, carry=carry, progress=progress)
+
+
+def mend_keys(
+    comparison: Comparison,
+    keys: Mapping[str, pd.DataFrame],
+    winner: str | None,
+    *,
+    carry: Carry | None = None,
+    progress: Told | None = None,
+) -> Counts:
+    """Writes the winner's rows of these keys; None: each table's policy's. Counts per table.
 
     On a pair by `reconcile`: `equal` are proven so through a whole round, `written` were written,
     `again` still changed when its rounds were used up. Raises what `reconcile` raises.
     """
-    keys = report.differing_keys()
     if not keys:
         return {}
     if len(comparison.links) == 1:
@@ -72,13 +83,13 @@ def all_mended(counts: Counts) -> bool:
 def _reconciled(
     comparison: Comparison,
     keys: Mapping[str, pd.DataFrame],
-    winner: str,
+    winner: str | None,
     carry: Carry | None,
     progress: Told | None,
 ) -> Counts:
     """Reconciles; where settle or a replay of the pair is at it, waits for its end."""
     forth, back = comparison.links
-    policy = Policy("site", winner)
+    policy = Policy("site", winner) if winner else None
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

@@ -125,8 +125,8 @@ def _table_pair(
                 "table_missing",
                 "a table of one site does not exist at the other",
                 where={"name": comparison.name, "site": database.site, "tables": name},
-                remedy=f"Create it at site {database.site}, or name the tables to compare by "
-                "--table.",
+                remedy=f"Create it at site {database.site} (`mysqldump --no-data` of the other one "
+                "gives the statement), or name the tables to compare by --table.",
             )
     one, two = comparison.databases
     dialects = one.facts.dialect, two.facts.dialect

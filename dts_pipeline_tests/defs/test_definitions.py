@@ -38,6 +38,7 @@ def test_names_of_jobs_schedules_and_sensors(definitions: dg.Definitions) -> Non
         "__ASSET_JOB",
         "check_a_to_b",
         "check_b_to_a",
+        "load_shop",
         "preview_a_to_b",
         "preview_b_to_a",
         "prune_ledger",
