@@ -125,6 +125,20 @@ def test_random_writes_at_both_sides(rig: Rig) -> None:
             assert notes[key] == own[side].get(key, "unset"), (SEED, side, key)
 
 
+def test_a_load_gives_rows_without_the_columns_of_the_other_site(bench: Bench, rig: Rig) -> None:
+    with rig.user("a") as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")  # as if it had been there before the pair
+        cursor.execute("INSERT INTO item (id, note, only_a, n) VALUES (2001, 'of a', 9, 1)")
+    words = ("--table", f"{rig.name}.item", "--from", rig.sites[0], "--execute", "--carry")
+    done = bench.dts("load", "pair", *words, "--json")
+    assert done.exit_code == exits.DONE, done.output
+    found = rig.rows("b", "SELECT note, only_b, n FROM item WHERE id = 2001")
+    assert found == [("unset", None, 1)]
+    rig.sql("a", "DELETE FROM item WHERE id = 2001")
+    rig.sync()
+    assert rig.rows("b", "SELECT 1 FROM item WHERE id = 2001") == []
+
+
 def test_verify_repair_and_trace(bench: Bench, rig: Rig) -> None:
     rig.sql("a", "UPDATE item SET note = 'a keeps'")
     rig.sql("b", "UPDATE item SET note = 'b keeps'")
