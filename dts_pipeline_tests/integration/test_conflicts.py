@@ -152,11 +152,11 @@ def dts(rig: Rig, *words: str, status: int = exits.FOUND) -> Any:
 
 def test_records_are_listed_and_shown_on_the_command_line(rig: Rig) -> None:
     table = f"{rig.name}.both_ways"
-    listed = dts(rig, "conflicts", "--table", table, "--kind", "update_update")["conflicts"]
-    assert {(entry["link"], entry["key"]) for entry in listed} == {
-        (rig.forth, '{"id":1}'),
-        (rig.forth, '{"id":2}'),
-    }
+    words = ("--link", rig.forth, "--table", table, "--kind", "update_update")
+    # The other link may have met the same rows, before what this one wrote was in Kafka.
+    listed = dts(rig, "conflicts", *words)["conflicts"]
+    assert [entry["link"] for entry in listed] == [rig.forth] * 2
+    assert {entry["key"] for entry in listed} == {'{"id":1}', '{"id":2}'}
     shown = dts(rig, "conflicts", "show", listed[0]["id"])
     assert shown["differing"] == ["v"]
     rows = {row["column"]: row for row in shown["rows"]}
