@@ -65,7 +65,7 @@ test-fidelity: setup $(FLAVOURS) ## every type and every odd case, byte by byte.
 	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'fidelity$(NOT_MYSQL)' $(PYTEST_ARGS)
 
 test-change: setup $(FLAVOURS) ## schema changes, first loads, other sources. SAMPLE=1: MariaDB only
-	$(BIN)/pytest -m 'change$(NOT_MYSQL)$(NOT_LONG)' $(PYTEST_ARGS)
+	SAMPLE=$(SAMPLE) $(BIN)/pytest -m 'change$(NOT_MYSQL)$(NOT_LONG)' $(PYTEST_ARGS)
 
 PROMETHEUS := .local/prometheus/usr/bin/prometheus
 $(PROMETHEUS): # Debian's, unpacked only: nothing of it starts by itself

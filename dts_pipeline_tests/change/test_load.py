@@ -38,6 +38,7 @@ from dts_pipeline_tests.integration.test_verify import (
     unlogged,
     writing,
 )
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 from dts_pipeline_tests.test_cli import Dts
 
@@ -192,6 +193,7 @@ def test_both_sites_have_rows(rig: Rig) -> None:
     assert rig.rows("b", "SELECT COUNT(*), SUM(note = 'of b') FROM item") == [(8_000, 0)]
 
 
+@full_only
 def test_rows_of_the_other_site_stay_where_one_is_named(maria: Rig) -> None:
     rig = maria
     for side in "ab":
@@ -222,6 +224,7 @@ def test_a_table_that_is_added_to_a_running_pair(rig: Rig) -> None:
     assert rig.rows("b", "SELECT COUNT(*) FROM late") == [(3_000,)]
 
 
+@full_only
 def test_a_disputed_row_is_left_to_the_policy(maria: Rig) -> None:
     """Deleted at the winner's site and updated at the other: the row does not come back."""
     rig = maria
@@ -238,6 +241,7 @@ def test_a_disputed_row_is_left_to_the_policy(maria: Rig) -> None:
     assert rig.rows("a", "SELECT COUNT(*) FROM item WHERE id = 7") == [(0,)]
 
 
+@full_only
 def test_the_policy_fail_is_no_obstacle_where_a_row_is_missing(
     stack_mariadb: Stack, tmp_path: Path
 ) -> None:
@@ -253,6 +257,7 @@ def test_the_policy_fail_is_no_obstacle_where_a_row_is_missing(
         assert keys_of(compared(rig), "item") == {(5, State.CHANGED)}
 
 
+@full_only
 def test_a_unique_value_in_the_way_stops_its_row_only(maria: Rig) -> None:
     rig = maria
     rig.both(WORDS)
@@ -356,6 +361,7 @@ def test_killed_and_resumed(rig: Rig) -> None:
     rig.assert_equal()
 
 
+@full_only
 def test_the_job(maria: Rig) -> None:
     rig = maria
     fill(rig, "a", 500)
