@@ -26,6 +26,7 @@ from dts_pipeline_tests.faults.orders import FAULTS, Faults, Strike
 from dts_pipeline_tests.integration.dagster_home import SCHEDULE_TAG, DagsterHome, running
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.integration.small_batches import SmallBatch, warm_up
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = pytest.mark.servers
@@ -153,6 +154,7 @@ def write_config(scheduled: list[Scheduled], path: Path) -> Path:
     return file
 
 
+@full_only
 def test_runs_of_the_schedule_that_are_killed_are_finished_by_the_next_tick(
     scheduled: list[Scheduled], daemon: Session
 ) -> None:
@@ -193,6 +195,7 @@ def test_a_sync_by_hand_that_is_killed_frees_its_lane(
     assert found().status is dg.DagsterRunStatus.FAILURE
 
 
+@full_only
 def test_afterwards_the_links_come_to_rest_at_the_ends_of_their_topics(
     scheduled: list[Scheduled], daemon: Session
 ) -> None:

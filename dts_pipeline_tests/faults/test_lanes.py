@@ -34,7 +34,7 @@ from dts_pipeline_tests.faults.child_runs import ChildRun
 from dts_pipeline_tests.faults.side_by_side import SideBySide
 from dts_pipeline_tests.faults.test_kill_points import come_to_rest
 from dts_pipeline_tests.integration.rig import Rig, wait_for
-from dts_pipeline_tests.sampling import IS_SAMPLE
+from dts_pipeline_tests.sampling import IS_SAMPLE, full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = pytest.mark.servers
@@ -200,7 +200,7 @@ def findings(rig: Rig) -> list[Any]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", [BY_TABLE, BY_PARTITION])
+@pytest.mark.parametrize("kind", [pytest.param(BY_TABLE, marks=full_only), BY_PARTITION])
 def test_lanes_side_by_side_end_equal_while_runs_of_one_are_killed(
     stack: Stack, tmp_path: Path, summary: list[str], kind: str
 ) -> None:
@@ -306,7 +306,7 @@ def again(rig: Rig) -> Rig:
     return found
 
 
-@pytest.mark.parametrize("kind", [BY_TABLE, BY_PARTITION])
+@pytest.mark.parametrize("kind", [BY_TABLE, pytest.param(BY_PARTITION, marks=full_only)])
 def test_commands_take_a_link_s_lanes_as_they_come(stack: Stack, tmp_path: Path, kind: str) -> None:
     rig = created(laned(stack, tmp_path, kind), PARTITIONS)
     lanes = [lane.lane for lane in rig.links[rig.forth].each_lane()]

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 from dts_pipeline.defs.failures import error_of
 from dts_pipeline_tests.integration.dagster_home import DagsterHome, running
 from dts_pipeline_tests.integration.rig import Rig, wait_for
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
@@ -131,6 +132,7 @@ def test_a_backfill_over_three_hours_makes_the_target_right(backfills: Backfills
     assert materialized is None or materialized.run_id not in {run.run_id for run in runs}
 
 
+@full_only
 def test_an_hour_that_kafka_does_not_hold_whole_is_refused(backfills: Backfills) -> None:
     rig = backfills.rig
     topic = f"{rig.sites[0]}.{rig.name}.item"
