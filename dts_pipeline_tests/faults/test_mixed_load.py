@@ -268,9 +268,7 @@ def test_after_everything_both_sites_are_equal_and_runs_have_not_grown(
     weather = Weather(rig=rig, directory=tmp_path / "runs")
     weather.last(SECONDS)
     assert set(weather.codes) <= _MEANWHILE
-    # What has piled up on a busy machine. Connect, killed just before, may still hand its
-    # connectors out anew.
-    rig.sync(1800, passing={"connector_starting"})
+    rig.sync(1800)  # what has piled up on a busy machine
     records = len(rig.records(rig.forth)) + len(rig.records(rig.back))
     come_to_rest(rig)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -250,7 +250,7 @@ class Rig:
 
     @staticmethod
     def _run(runtime: stages.LinkRuntime, link: str, before_apply: Hook | None) -> RunSummary:
-        plan = stages.plan_ranges(runtime)
+        plan = _planned(runtime)
         applied: list[Applied] = []
         for slot in range(plan.slots):
             batch = stages.pull(runtime, plan, slot)
@@ -261,24 +261,19 @@ class Rig:
                 applied.append(stages.apply(runtime, plan, changes))
         return stages.summarize(runtime, plan, applied)
 
-    def sync(self, seconds: float = 120, passing: Collection[str] = ()) -> None:
+    def sync(self, seconds: float = 120) -> None:
         """Runs both links until everything written before this call is applied at both sides.
 
         A row a side in `zz_marker` travels behind everything else, because links apply whole
-        transactions in the source's order. A transient error of a code in `passing` is left to the
-        next round, as a schedule leaves it to the next run.
+        transactions in the source's order.
         """
         deadline = time.monotonic() + seconds
         number = time.time_ns()
         for side in "ab":
             self.sql(side, f"REPLACE INTO zz_marker VALUES ('{side}', {number})")
         while time.monotonic() < deadline:
-            try:
-                self.run(self.forth)
-                self.run(self.back)
-            except TransientError as error:
-                if error.code not in passing:
-                    raise
+            self.run(self.forth)
+            self.run(self.back)
             if all(
                 self.rows(there, f"SELECT 1 FROM zz_marker WHERE side = '{here}' AND n = {number}")
                 for here, there in ("ab", "ba")
@@ -389,6 +384,21 @@ def _text(column: Column) -> str:
     """HEX of a DECIMAL is that of a whole number, which large ones do not fit in."""
     name = quoted(column.name)
     return f"CAST({name} AS CHAR)" if column.data_type == "decimal" else name
+
+
+def _planned(runtime: stages.LinkRuntime, seconds: float = 60) -> Plan:
+    """The plan; a Connect that has just started may still hand its connectors out anew.
+
+    A schedule leaves that to the next run.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return stages.plan_ranges(runtime)
+        except TransientError as error:
+            if error.code != "connector_starting" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
