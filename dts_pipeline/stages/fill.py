@@ -28,12 +28,17 @@ from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.verification import STATE, State
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.compare import TableComparison
-from dts_pipeline.stages.reconcile import Carry, PairRuntime, Patience, exclusive
+from dts_pipeline.stages.reconcile import (
+    OF_ONE_KEY,
+    WAITED_FOR,
+    Carry,
+    PairRuntime,
+    Patience,
+    exclusive,
+)
 from dts_pipeline.stages.reconcile_round import Held, column_order
 from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
 
-_OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
-_WAITED_FOR = {"link_behind", "watermark_missing"}
 _BUSY_SECONDS = 600.0
 _RECORDS = 200_000
 _RACES = 2
@@ -104,12 +109,12 @@ class _Fill:
                     self.filled.left += len(keys)
                     return
             except TransientError as error:
-                if error.code in _OF_ONE_KEY:
+                if error.code in OF_ONE_KEY:
                     races += 1
                     if races < _RACES and error.code != ROW_REFUSED:
                         continue
                     return self._halved(keys)
-                if error.code in _WAITED_FOR or attempt == self.patience.rounds - 1:
+                if error.code in WAITED_FOR or attempt == self.patience.rounds - 1:
                     raise
                 time.sleep(0.2 * (attempt + 1))
         self.filled.counts["again"] += len(keys)

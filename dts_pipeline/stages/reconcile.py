@@ -26,9 +26,10 @@ from dts_pipeline.stages.reconcile_round import run_round
 from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
-_OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
-_WAITED_FOR = {"link_behind", "watermark_missing"}
+OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
 """Errors that one key makes: the others are done without it."""
+WAITED_FOR = {"link_behind", "watermark_missing"}
+"""Errors that come after all patience: another round would only wait again."""
 Carry = Callable[[LinkRuntime], object]
 
 
@@ -178,14 +179,14 @@ def _until_equal(
             result = run_round(pair, known.first, known.second, left, how, carry, patience)
         except TransientError as error:
             report.reasons[error.code] += 1
-            if error.code in _OF_ONE_KEY:
+            if error.code in OF_ONE_KEY:
                 halves = _halves(left)
                 for half in halves:
                     _until_equal(pair, known, half, report, how, carry, patience)
                 if halves:
                     return
                 break
-            if error.code in _WAITED_FOR or attempt == patience.rounds - 1:
+            if error.code in WAITED_FOR or attempt == patience.rounds - 1:
                 raise
             time.sleep(0.2 * (attempt + 1))
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pymysql
 import pytest
 
 from dts_pipeline_tests.change.writers import writing
-from dts_pipeline_tests.faults.replica import Replica, replica_of
+from dts_pipeline_tests.faults.replica import Replica, following_replica
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack, running_stack
@@ -65,12 +64,7 @@ def primary(stack: Stack, tmp_path: Path) -> Rig:
 
 @pytest.fixture
 def replica(primary: Rig) -> Iterator[Replica]:
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dts-replica-"))
-        Path(folder).chmod(0o755)
-        made = stack.enter_context(replica_of(primary.stack, Path(folder)))
-        made.follow()
-        made.await_caught_up()
+    with following_replica(primary.stack) as made:
         yield made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,3 +123,14 @@ def replica_of(stack: Stack, folder: Path) -> Iterator[Replica]:
         yield Replica(stack, port)
     finally:
         supervisor.kill([service.name])
+
+
+@contextlib.contextmanager
+def following_replica(stack: Stack) -> Iterator[Replica]:
+    """A replica of site a that has caught up, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="dts-replica-") as folder:
+        Path(folder).chmod(0o755)
+        with replica_of(stack, Path(folder)) as made:
+            made.follow()
+            made.await_caught_up()
+            yield made

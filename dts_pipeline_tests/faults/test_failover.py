@@ -9,8 +9,6 @@ writes again what the new server never got.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dts_pipeline_tests.faults.load import KEYS, Load, loaded
-from dts_pipeline_tests.faults.replica import Replica, replica_of
+from dts_pipeline_tests.faults.replica import Replica, following_replica
 from dts_pipeline_tests.faults.servers import Server
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
@@ -38,12 +36,7 @@ def rig(fragile: Stack, tmp_path: Path) -> Iterator[Rig]:
 
 @pytest.fixture
 def replica(rig: Rig) -> Iterator[Replica]:
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dts-replica-"))
-        Path(folder).chmod(0o755)
-        made = stack.enter_context(replica_of(rig.stack, Path(folder)))
-        made.follow()
-        made.await_caught_up()
+    with following_replica(rig.stack) as made:
         yield made
 
 
