@@ -7,7 +7,7 @@ caller and handed to `Config.secret`.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -430,10 +430,7 @@ class Config(_Model):
                 found[link.name] = link
         for name, one_way in self.links.items():
             found[name] = self._link(name, one_way.source, one_way.target, one_way, domains, None)
-        writers = {
-            site: [own.name for own in found.values() if own.target == site] for site in self.sites
-        }
-        return {n: replace(own, writers=frozenset(writers[own.source])) for n, own in found.items()}
+        return {name: _beside(own, found.values()) for name, own in found.items()}
 
     def _link(
         self,
@@ -474,6 +471,19 @@ class Config(_Model):
             owners=tuple(carried.owners),
             max_returns=carried.max_returns if isinstance(carried, PairConfig) else 0,
         )
+
+
+def _beside(link: Link, links: Iterable[Link]) -> Link:
+    """The link with what it must know of the others that write at its source."""
+    writers = [own for own in links if own.target == link.source]
+    others = [own for own in writers if link.pair is None or own.pair != link.pair]
+    domains = {own.mark_domain_id for own in others} - {link.mark_domain_id}
+    return replace(
+        link,
+        writers=frozenset(own.name for own in writers),
+        carries_on=frozenset(own.name for own in others),
+        carried_domains=frozenset(domain for domain in domains if domain is not None),
+    )
 
 
 def _policy(config: SitePolicy | NewestPolicy | str, first_site: str) -> Policy:

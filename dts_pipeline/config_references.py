@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dts_pipeline.core.table_patterns import overlap
@@ -84,58 +85,101 @@ def _ends_of(
         yield f"links.{name}", link, ends
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """A pair or link as the rules of meeting tables see it."""
+
+    path: str
+    ways: list[tuple[str, str]]
+    tables: list[str]
+    domain: object
+
+    @property
+    def is_pair(self) -> bool:
+        return len(self.ways) == 2
+
+
 def _shared_tables(
     pairs: dict[str, dict[str, Any]], links: dict[str, dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """Two entries that carry the same tables, unless both only read them at the same site.
+    """Entries that carry the same tables, and what they must not do then.
 
     Between the same two sites, two links in opposite directions would each decide for itself, and
-    loop; in the same direction both would write every change. Among three sites see `_meeting`.
+    loop; in the same direction both would write every change. Among more sites see `_meeting` and
+    `_ring`.
     """
-    seen: list[tuple[str, list[tuple[str, str]], list[str]]] = []
+    seen: list[_Entry] = []
     for path, entry, ends in _ends_of(pairs, links):
         ways = _ways(path, [site for _, site in ends])
         listed = entry.get("tables")
         tables = [str(t) for t in listed] if isinstance(listed, list) else []
-        for other, their_ways, their_tables in seen:
-            shared = overlap(tables, their_tables)
-            if shared and ways and their_ways:
-                if set(ways[0]) == set(their_ways[0]):
-                    problem = (
-                        f"{shared} is carried between the same sites by {other} already; two ways "
-                        "is a pair"
-                    )
-                else:
-                    problem = _meeting(shared, ways, other, their_ways)
-                if problem:
-                    yield f"{path}.tables", problem
-        seen.append((path, ways, tables))
+        new = _Entry(path, ways, tables, entry.get("mark_domain_id"))
+        if not ways:
+            continue
+        met = [(old, shared) for old in seen if (shared := overlap(tables, old.tables))]
+        problems = [problem for old, shared in met if (problem := _meeting(shared, new, old))]
+        for problem in problems or _ring(new, seen):
+            yield f"{path}.tables", problem
+        seen.append(new)
 
 
-def _meeting(
-    shared: str, ways: list[tuple[str, str]], other: str, their_ways: list[tuple[str, str]]
-) -> str:
-    """Why two entries that join three sites cannot carry the same table; empty if they can.
+def _meeting(shared: str, new: _Entry, old: _Entry) -> str:
+    """Why two entries cannot both carry a table; empty if they can.
 
-    A link drops what the pipeline wrote at its source (marks), so a change that came by one link
-    is not carried on by another: the third site would never get it. Where two links write at one
-    site, nothing decides between them, and a repair by one deletes the rows of the other.
+    At a site where pairs meet each takes what the others write there for users' writes: it carries
+    it on, and conflicts are decided as any others. A one-way link writes without such a talk.
     """
-    for one, two in ((ways, their_ways), (their_ways, ways)):
-        for (origin, through), (source, end) in itertools.product(one, two):
-            if through == source:
-                return (
-                    f"{shared} is carried by {other}, too: what reaches {through} from {origin} "
-                    f"would never reach {end}, for no link carries on what another wrote. More "
-                    "than two sites are not supported for one table"
-                )
-    targets = {target for _, target in ways} & {target for _, target in their_ways}
-    if targets:
+    if set(new.ways[0]) == set(old.ways[0]):
         return (
-            f"{shared} is written at {min(targets)} by {other} already; nothing would decide "
-            "between the rows of two sources"
+            f"{shared} is carried between the same sites by {old.path} already; two ways is a pair"
+        )
+    targets = {target for _, target in new.ways} & {target for _, target in old.ways}
+    if targets and not (new.is_pair and old.is_pair):
+        return (
+            f"{shared} is written at {min(targets)} by {old.path} already; nothing would decide "
+            "between the rows of two sources. Only pairs may meet at a site that they write"
+        )
+    carries_on = any(
+        target == source
+        for one, two in ((new, old), (old, new))
+        for (_, target), (source, _) in itertools.product(one.ways, two.ways)
+    )
+    if carries_on and new.domain is not None and new.domain == old.domain:
+        return (
+            f"{shared} is carried by {old.path}, too, under the same mark_domain_id; where links "
+            "carry on what others write, each needs one of its own to tell whose a write is"
         )
     return ""
+
+
+def _ring(new: _Entry, seen: Sequence[_Entry]) -> Iterator[str]:
+    """A table that goes round: by this entry, and by others from its one site to the other.
+
+    Each change would reach a site by two ways, or come back to where it was made.
+    """
+    ends = new.ways[0]
+    left_out = [pattern for pattern in new.tables if pattern.startswith("!")]
+    for pattern in (p for p in new.tables if not p.startswith("!")):
+        others = [old for old in seen if overlap([pattern, *left_out], old.tables)]
+        reached = {ends[0]}
+        while found := _next_site(others, reached):
+            reached.add(found)
+        if ends[1] in reached:
+            yield (
+                f"{pattern} is carried from {ends[0]} to {ends[1]} through other sites already "
+                f"({', '.join(sorted({old.path for old in others}))}); changes would go round. "
+                "Leave one of them out: each passes on what the others bring"
+            )
+            return
+
+
+def _next_site(entries: Sequence[_Entry], reached: Collection[str]) -> str | None:
+    """A site that an entry joins to those reached already, in either direction."""
+    for entry in entries:
+        for one, other in (entry.ways[0], entry.ways[0][::-1]):
+            if one in reached and other not in reached:
+                return other
+    return None
 
 
 def _ways(path: str, sites: list[str]) -> list[tuple[str, str]]:

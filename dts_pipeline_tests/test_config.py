@@ -584,33 +584,84 @@ def test_lanes_that_share_or_miss_tables_are_refused(lanes: object, path: str, w
 
 
 def with_third_site(entries: dict[str, dict[str, object]]) -> str:
-    """GOOD with a site c, and with pairs (`sites`) and links (`source`) beside its pair of a, b."""
+    """GOOD with sites c and d, and with pairs (`sites`) and links (`source`) beside its pair."""
     data = yaml.safe_load(GOOD)
-    data["sites"]["c"] = {**data["sites"]["b"], "port": 13303, "topic_prefix": "c"}
+    for number, site in enumerate("cd"):
+        other = {"port": 13303 + number, "topic_prefix": site}
+        data["sites"][site] = {**data["sites"]["b"], **other}
     for name, entry in entries.items():
         kind = "pairs" if "sites" in entry else "links"
         data.setdefault(kind, {})[name] = {
             "tables": ["shop.*"], "conflicts": {"policy": "fail"}, **entry
         }  # fmt: skip
-    return yaml.safe_dump(data)
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
-        ({"chain": {"sites": ["b", "c"]}}, "would never reach"),
-        ({"feed": {"source": "a", "target": "c"}}, "what reaches a from b would never reach c"),
-        ({"feed": {"source": "c", "target": "b"}}, "what reaches b from c would never reach a"),
-        ({"feed": {"source": "c", "target": "b", "tables": ["shop.o*"]}}, "shop.o* is carried"),
+        ({"feed": {"source": "c", "target": "b"}}, "shop.* is written at b by pairs.shop already"),
+        ({"feed": {"source": "c", "target": "b", "tables": ["shop.o*"]}}, "shop.o* is written"),
+        (
+            {"chain": {"sites": ["b", "c"]}, "ring": {"sites": ["a", "c"]}},
+            "shop.* is carried from a to c through other sites already (pairs.chain, pairs.shop)",
+        ),
+        (
+            {"chain": {"sites": ["b", "c"]}, "copy": {"source": "a", "target": "c"}},
+            "shop.* is written at c by pairs.chain already",
+        ),
+        (
+            {"copy": {"source": "a", "target": "c"}, "copies": {"source": "b", "target": "c"}},
+            "shop.* is written at c by links.copy already",
+        ),
     ],
-    ids=["chain", "copy of a pair", "feed of a pair", "one table"],
+    ids=["feed of a pair", "one table", "ring", "two ways", "two copies"],
 )
-def test_no_table_is_carried_among_three_sites(
+def test_tables_that_would_go_round_or_have_two_masters_are_refused(
     entries: dict[str, dict[str, object]], told: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(with_third_site(entries))
     assert told in str(caught.value)
+
+
+def test_a_link_carries_on_what_others_write_at_its_source() -> None:
+    entries: dict[str, dict[str, object]] = {
+        "chain": {"sites": ["b", "c"], "mark_domain_id": 2},
+        "copy": {"source": "c", "target": "d", "mark_domain_id": 3},
+    }
+    links = parse_config(with_third_site(entries)).resolved_links()
+
+    carries_on = {name: set(link.carries_on) for name, link in links.items()}
+    assert carries_on == {
+        "a_to_b": set(),
+        "b_to_a": {"c_to_b"},
+        "b_to_c": {"a_to_b"},
+        "c_to_b": set(),
+        "copy": {"b_to_c"},
+    }
+    assert links["b_to_a"].carried_domains == links["copy"].carried_domains == {2}
+    assert links["b_to_c"].carried_domains == set()
+
+
+def test_who_carries_on_needs_a_domain_of_its_own() -> None:
+    data = yaml.safe_load(with_third_site({"chain": {"sites": ["b", "c"], "mark_domain_id": 5}}))
+    data["pairs"]["shop"]["mark_domain_id"] = 5
+
+    with pytest.raises(ConfigError, match="under the same mark_domain_id"):
+        parse_config(yaml.safe_dump(data))
+    data["pairs"]["chain"]["tables"] = ["crm.*"]  # they do not meet: nothing is carried on
+    links = parse_config(yaml.safe_dump(data)).resolved_links()
+    assert links["b_to_c"].carried_domains == set()
+
+
+def test_pairs_in_a_ring_over_different_tables_are_no_ring() -> None:
+    entries: dict[str, dict[str, object]] = {
+        "chain": {"sites": ["b", "c"], "tables": ["shop.one", "crm.*"]},
+        "back": {"sites": ["c", "a"], "tables": ["crm.*", "wiki.*"]},
+    }
+
+    assert set(parse_config(with_third_site(entries)).pairs) == {"shop", "chain", "back"}
 
 
 def test_two_sources_of_one_table_are_refused_and_two_targets_are_not() -> None:

@@ -82,7 +82,8 @@ class Link:
     `excluded_columns` maps `schema.table` to the columns that each site keeps for itself.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
-    `writers` the links that write at the source.
+    `writers` the links that write at the source. `carries_on` are those of them whose writes count
+    as users' for this link: all but the pair's own; `carried_domains` are their GTID domains.
 
     `lanes` is empty for a link of one lane. `lane` is the one that this object stands for: of a
     link with lanes all of them (WHOLE), until `each_lane` gives them one by one.
@@ -105,6 +106,8 @@ class Link:
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     writers: frozenset[str] = frozenset()
+    carries_on: frozenset[str] = frozenset()
+    carried_domains: frozenset[int] = frozenset()
     start: Start = Start.EARLIEST
     truncate: str = "stop"
     on_poison: str = "stop"

@@ -7,6 +7,10 @@ statement's first keyword. Whatever a link is configured for, every kind is reco
 The comment is written under both kinds and says which link wrote what under which number
 (`mark=UUID:n`, or `stamp=UUID:n` where the transaction carries an origin stamp as well). So where a
 statement's text arrives beside its GTID, each can be held against the other.
+
+A mark also tells which link wrote: the comment by its name, a UUID by its last group, a domain by
+being one pair's or one-way link's alone. So a link can carry on what another one brought to its
+source (`Carried`).
 """
 
 from __future__ import annotations
@@ -21,13 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dts_pipeline.core.links import MarkKind
+from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.schema import Dialect
 
 _FIXED = "64747350"  # "dtsP": the first 32 bits of every GTID UUID that this project makes
 # Version 8 (RFC 9562: application's own layout): no server_uuid has it, MySQL's are version 1.
 _OUR_UUID = re.compile(
-    rf"^{_FIXED}-[0-9a-f]{{4}}-8[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}:"
+    rf"^{_FIXED}-[0-9a-f]{{4}}-8[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-([0-9a-f]{{12}}):"
 )
 # A comment counts at the very start or right after the first keyword, nowhere else: users' texts
 # may contain it. The head of the statement arrives as JSON text, hence the leading quote and the
@@ -80,24 +84,82 @@ class Mark:
         return ["SET SESSION gtid_domain_id = @@GLOBAL.gtid_domain_id"]
 
 
+@dataclass(frozen=True)
+class Carried:
+    """The links whose writes at a source are carried on: links of other pairs, or one-way ones.
+
+    `links` by name; `domains` their MariaDB GTID domains; `groups` the last groups of their UUIDs.
+    Without any every mark of the pipeline is dropped.
+    """
+
+    links: frozenset[str] = frozenset()
+    domains: frozenset[int] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, link: Link, installation: str) -> Carried:
+        """What `link` carries on."""
+        groups = frozenset(_group(installation, name) for name in link.carries_on)
+        return cls(link.carries_on, link.carried_domains, groups)
+
+    def has_gtid(self, gtid: str) -> bool:
+        """Whether a GTID of ours is one of these links'."""
+        ours = _OUR_UUID.match(gtid)
+        if ours:
+            return ours[1] in self.groups
+        return int(gtid.partition("-")[0]) in self.domains
+
+    def has_statement(self, head: bytes) -> bool:
+        """Whether a statement's head with our comment names one of these links."""
+        comment = _OUR_COMMENT.match(head)
+        link = _LINK.search(comment[0]) if comment else None
+        return link is not None and link[1].decode() in self.links
+
+
+NOTHING_CARRIED = Carried()
+
+
 def reconcile_comment(link: str) -> str:
     """The comment of a statement by which reconcile writes as this link."""
     return f"/* dts link={link} reconcile */"
 
 
 def mark_uuid(installation: str, link: str, lane: str, generation: int) -> str:
-    """The UUID of a lane's GTIDs: fixed bits of the project, then a hash of who writes."""
-    digest = hashlib.sha256(f"{installation}/{link}/{lane}/{generation}".encode()).hexdigest()
-    variant = "89ab"[int(digest[7], 16) % 4]
-    return f"{_FIXED}-{digest[0:4]}-8{digest[4:7]}-{variant}{digest[8:11]}-{digest[11:23]}"
+    """The UUID of a lane's GTIDs: fixed bits of the project, a hash of who writes, one of the link.
 
-
-def recognise(events: pd.DataFrame, mark_domains: Collection[int]) -> npt.NDArray[np.bool_]:
-    """Which row events the pipeline itself wrote: one bool per row of `events`.
-
-    Reads the columns gtid, connector and query_head of `envelope.parse_events`.
+    The last group is the same in all lanes and generations of a link.
     """
-    return _by_origin(events, mark_domains) | _by_comment(events)
+    digest = _digest(installation, link, lane, generation)
+    variant = "89ab"[int(digest[7], 16) % 4]
+    who = f"{digest[0:4]}-8{digest[4:7]}-{variant}{digest[8:11]}"
+    return f"{_FIXED}-{who}-{_group(installation, link)}"
+
+
+def _group(installation: str, link: str) -> str:
+    return _digest(installation, link)[:12]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
+
+
+def recognise(
+    events: pd.DataFrame, mark_domains: Collection[int], carried: Carried = NOTHING_CARRIED
+) -> npt.NDArray[np.bool_]:
+    """Which row events the pipeline itself wrote and the link must drop: one bool per row.
+
+    Reads the columns gtid and query_head of `envelope.parse_events`. A write that is carried on
+    counts as a user's; where GTID and comment are both ours, the GTID decides.
+    """
+    stamped, commented = _by_origin(events, mark_domains), _by_comment(events)
+    ours = stamped | commented
+    if not carried.links or not ours.any():
+        return ours
+    by_gtid = _lookup(events.loc[stamped, "gtid"], carried.has_gtid)
+    by_comment = _lookup(events.loc[~stamped & ours, "query_head"], carried.has_statement)
+    ours[stamped] = ~by_gtid
+    ours[~stamped & ours] = ~by_comment
+    return ours
 
 
 def unseen(events: pd.DataFrame, kind: MarkKind) -> npt.NDArray[np.bool_]:
@@ -121,7 +183,10 @@ def is_our_statement(head: bytes) -> bool:
 
 
 def disagreeing(
-    events: pd.DataFrame, mark_domains: Collection[int], writers: Collection[str] = ()
+    events: pd.DataFrame,
+    mark_domains: Collection[int],
+    writers: Collection[str] = (),
+    carried: Carried = NOTHING_CARRIED,
 ) -> npt.NDArray[np.bool_]:
     """Which row events have a stamp and a comment that contradict each other: one bool per row.
 
@@ -135,7 +200,7 @@ def disagreeing(
     seen = events.loc[both, ["gtid", "query_head"]]
     doubtful = _by_origin(seen, mark_domains) | _by_comment(seen)
     codes, pairs = _pairs(seen[doubtful])
-    answers = [not _agree(gtid, head, mark_domains, writers) for gtid, head in pairs]
+    answers = [not _agree(gtid, head, mark_domains, writers, carried) for gtid, head in pairs]
     result[np.flatnonzero(both)[doubtful]] = np.array(answers, dtype=np.bool_)[codes]
     return result
 
@@ -151,7 +216,13 @@ def _pairs(events: pd.DataFrame) -> tuple[npt.NDArray[np.int64], list[tuple[Any,
     return codes.astype(np.int64), found
 
 
-def _agree(gtid: str, head: bytes, mark_domains: Collection[int], writers: Collection[str]) -> bool:
+def _agree(
+    gtid: str,
+    head: bytes,
+    mark_domains: Collection[int],
+    writers: Collection[str],
+    carried: Carried,
+) -> bool:
     """Whether a stamp and a comment, one of them ours, can come from one write of ours."""
     stamped, comment = is_our_gtid(gtid, mark_domains), _OUR_COMMENT.match(head)
     if comment is None:
@@ -161,7 +232,10 @@ def _agree(gtid: str, head: bytes, mark_domains: Collection[int], writers: Colle
         return number is None or number[1] == b"mark"
     if number is not None and _OUR_UUID.match(gtid) and number[2].decode() != gtid:
         return False
-    return not writers or link is None or link[1].decode() in writers
+    if link is None:
+        return True
+    name = link[1].decode()
+    return (not writers or name in writers) and carried.has_gtid(gtid) == (name in carried.links)
 
 
 def write_ids(events: pd.DataFrame) -> pd.Series[Any]:

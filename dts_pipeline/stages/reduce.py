@@ -36,8 +36,9 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     events = _without_truncates(runtime, batch.frame)
     kept = drop_duplicates(events, before, applied)
     _refuse_unseen(runtime, kept)
-    _refuse_disagreeing(runtime, kept)
-    marked = marks.recognise(kept, runtime.link.all_mark_domains)
+    carried = runtime.carried
+    _refuse_disagreeing(runtime, kept, carried)
+    marked = marks.recognise(kept, runtime.link.all_mark_domains, carried)
     partitions = dict(batch.after.partitions)
     for tp, (position, ts_ms) in furthest_positions(kept).items():
         newest = max(partitions[tp].ts_ms, ts_ms)
@@ -175,10 +176,10 @@ def _refuse_unseen(runtime: LinkRuntime, events: pd.DataFrame) -> None:
     )
 
 
-def _refuse_disagreeing(runtime: LinkRuntime, events: pd.DataFrame) -> None:
+def _refuse_disagreeing(runtime: LinkRuntime, events: pd.DataFrame, carried: marks.Carried) -> None:
     """A write of ours says so twice where the statement arrives; if only once, whose is it?"""
     link = runtime.link
-    wrong = marks.disagreeing(events, link.all_mark_domains, link.writers)
+    wrong = marks.disagreeing(events, link.all_mark_domains, link.writers, carried)
     if not wrong.any():
         return
     first = events[wrong].iloc[0]

@@ -17,6 +17,7 @@ from dts_pipeline.config import BatchConfig
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.lanes import merged
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.marks import NOTHING_CARRIED, Carried
 from dts_pipeline.stages.ahead import ReadAhead
 
 PACED_SECONDS = 2.0
@@ -68,6 +69,13 @@ class LinkRuntime:
     def writer(self) -> BatchWriter:
         """What applies batches to the target."""
         return BatchWriter(self.target)
+
+    @cached_property
+    def carried(self) -> Carried:
+        """The other links' writes at the source that this one carries on."""
+        if not self.link.carries_on:
+            return NOTHING_CARRIED
+        return Carried.of(self.link, self.ledger.installation())
 
     @cached_property
     def lanes(self) -> tuple[LinkRuntime, ...]:

@@ -103,7 +103,7 @@ def _touches(
     """The row's events with the batches that the ledgers know of."""
     link, found = runtime.link, []
     table = str(events["table"].iloc[0]) if len(events) else ""
-    events = events.assign(marked=marks.recognise(events, link.all_mark_domains))
+    events = events.assign(marked=marks.recognise(events, link.all_mark_domains, runtime.carried))
     writers = _writers(runtime, runtimes, events)
     for topic, partition in events[["topic", "partition"]].drop_duplicates().to_numpy().tolist():
         at = TopicPartition(topic, partition)

