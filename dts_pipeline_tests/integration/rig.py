@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pymysql
@@ -48,6 +48,7 @@ class Rig:
     A link of several lanes is named as a whole, or with one of them: `<link>/<lane>`.
     """
 
+    SIDES: ClassVar[str] = "ab"
     stack: Stack
     label: str
     directory: Path
@@ -62,8 +63,11 @@ class Rig:
         return f"{self.label}_{time.time_ns() // 10**6 % 46656**2:x}"
 
     @property
-    def sites(self) -> tuple[str, str]:
-        return f"{self.name}a", f"{self.name}b"
+    def sites(self) -> tuple[str, ...]:
+        return tuple(self.site(side) for side in self.SIDES)
+
+    def site(self, side: str) -> str:
+        return f"{self.name}{side}"
 
     @property
     def forth(self) -> str:
@@ -72,6 +76,11 @@ class Rig:
     @property
     def back(self) -> str:
         return f"{self.name}b_to_{self.name}a"
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The links that `sync` and `drain` run."""
+        return self.forth, self.back
 
     @cached_property
     def path(self) -> Path:
@@ -82,7 +91,7 @@ class Rig:
 
     def document(self) -> dict[str, Any]:
         sites = {}
-        for name, short in zip(self.sites, "ab", strict=True):
+        for name, short in zip(self.sites, self.SIDES, strict=True):
             found = self.stack.site(short)
             upper = short.upper()
             sites[name] = {
@@ -103,7 +112,7 @@ class Rig:
             "mark": self.stack.mark,
             "pairs": {
                 "pair": {
-                    "sites": list(self.sites),
+                    "sites": list(self.sites[:2]),
                     "tables": [f"{self.name}.*"],
                     "mark_domain_id": 4711,
                     "conflicts": _with_sites(self.conflicts, self.sites),
@@ -137,7 +146,7 @@ class Rig:
                 cursor.execute(statement)
 
     def both(self, *statements: str) -> None:
-        for side in "ab":
+        for side in self.SIDES:
             self.sql(side, *statements)
 
     def rows(self, side: str, query: str) -> Sequence[tuple[Any, ...]]:
@@ -149,7 +158,7 @@ class Rig:
 
     def create(self, *ddl: str) -> Rig:
         """Schema and tables at both sides, the ledger, the connectors; waits until they capture."""
-        for side in "ab":
+        for side in self.SIDES:
             with self.stack.application(side) as connection, connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS `{self.name}`")
                 cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
@@ -167,11 +176,11 @@ class Rig:
         topics = [NewTopic(f"{site}.{name}", 1, 1) for site in self.sites for name in own]
         for future in admin.create_topics(topics).values():
             future.result()
-        for site, side in zip(self.sites, "ab", strict=True):
+        for site, side in zip(self.sites, self.SIDES, strict=True):
             self.put_connector(site, side, self.connector_changes)
         for site in self.sites:
             wait_for(lambda site=site: self.connector_state(site) == ["RUNNING"] * 2, 60)
-        for side in "ab":
+        for side in self.SIDES:
             self.await_capture(side)
 
     def put_connector(self, site: str, side: str, changes: Mapping[str, str | None]) -> None:
@@ -262,29 +271,27 @@ class Rig:
         return stages.summarize(runtime, plan, applied)
 
     def sync(self, seconds: float = 120) -> None:
-        """Runs both links until everything written before this call is applied at both sides.
+        """Runs the links until everything written before this call is applied at every side.
 
         A row a side in `zz_marker` travels behind everything else, because links apply whole
         transactions in the source's order.
         """
         deadline = time.monotonic() + seconds
         number = time.time_ns()
-        for side in "ab":
+        for side in self.SIDES:
             self.sql(side, f"REPLACE INTO zz_marker VALUES ('{side}', {number})")
         while time.monotonic() < deadline:
-            self.run(self.forth)
-            self.run(self.back)
-            if all(
-                self.rows(there, f"SELECT 1 FROM zz_marker WHERE side = '{here}' AND n = {number}")
-                for here, there in ("ab", "ba")
-            ):
+            for way in self.ways:
+                self.run(way)
+            arrived = f"SELECT COUNT(*) FROM zz_marker WHERE n = {number}"
+            if all(self.rows(side, arrived) == [(len(self.SIDES),)] for side in self.SIDES):
                 return
             time.sleep(0.2)
-        raise AssertionError("both sides did not become equal in time")
+        raise AssertionError("the sides did not become equal in time")
 
     def drain(self) -> None:
-        """Runs both links until neither has anything left to do."""
-        while self.run(self.forth).batches + self.run(self.back).batches:
+        """Runs the links until none has anything left to do."""
+        while sum(self.run(way).batches for way in self.ways):
             pass
 
     def await_events(self, side: str) -> None:
@@ -293,7 +300,7 @@ class Rig:
         A transaction is carried only once its END is there, too; that travels in a topic of its
         own, and may come later than the rows.
         """
-        site = self.sites["ab".index(side)]
+        site = self.site(side)
         ends = TopicPartition(f"{site}.transaction", 0)
         admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
         since = admin.offsets([ends])[ends][1]
@@ -325,9 +332,7 @@ class Rig:
     def checksums(self, side: str) -> dict[str, tuple[Any, ...]]:
         """Rows and a checksum over the bytes of every column, by table."""
         found = {}
-        tables = read_tables(
-            self.database(self.sites["ab".index(side)]), self.links[self.forth].matches
-        )
+        tables = read_tables(self.database(self.site(side)), self.links[self.forth].matches)
         for name, table in tables.items():
             columns = ", ".join(f"COALESCE(HEX({_text(c)}), 'NULL')" for c in table.columns)
             row = f"CONV(LEFT(SHA2(CONCAT_WS('#', {columns}), 256), 12), 16, 10)"
@@ -336,8 +341,9 @@ class Rig:
         return found
 
     def assert_equal(self) -> None:
-        """Both sides hold the same rows, byte by byte."""
-        assert self.checksums("a") == self.checksums("b")
+        """All sides hold the same rows, byte by byte."""
+        first = self.checksums("a")
+        assert [self.checksums(side) for side in self.SIDES[1:]] == [first] * len(self.SIDES[1:])
 
     def records(self, link: str, table: str | None = None) -> list[tuple[str, str, str]]:
         """The open records of a link: table, kind, decision."""
@@ -361,7 +367,7 @@ class Rig:
 
         As its connector sent them: everything of the table's topic from its beginning.
         """
-        site = self.sites["ab".index(side)]
+        site = self.site(side)
         topic = TopicPartition(f"{site}.{self.name}.{table}", 0)
         admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
         reader = KafkaReader({"bootstrap.servers": self.stack.kafka})
@@ -409,7 +415,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.2)
 
 
-def _with_sites(conflicts: Any, sites: tuple[str, str]) -> Any:
+def _with_sites(conflicts: Any, sites: Sequence[str]) -> Any:
     """`A` and `B` as sites' names stand for the rig's own."""
     if isinstance(conflicts, Mapping):
         return {key: _with_sites(value, sites) for key, value in conflicts.items()}

@@ -74,6 +74,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         sink=arguments.sink,
         connect_options=tuple(arguments.connect_option),
         clocks=arguments.clocks,
+        third_site=arguments.third_site or "",
     )
 
 
@@ -135,6 +136,11 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         "--clocks", action="store_true", help="each process has a clock that `clock` sets"
     )
     up.add_argument(
+        "--third-site",
+        choices=("mariadb", "mysql"),
+        help="a site c, which dts.yaml's pair is not of",
+    )
+    up.add_argument(
         "--server-option",
         action="append",
         default=[],
@@ -170,5 +176,5 @@ def _option(text: str) -> str:
 def _server_option(text: str) -> str:
     site, colon, rest = text.partition(":")
     if site not in SITES or not colon:
-        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a: or b:")
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a site, such as a:")
     return f"{site}:{_option(rest)}"

@@ -19,11 +19,11 @@ from localstack.mysql_tree import mysql_tree
 from localstack.output import say
 from localstack.report import describe, write_config
 from localstack.service import Service
-from localstack.stackfile import SITES, Settings, Stack, load, new_stack, save
+from localstack.stackfile import Settings, Stack, load, new_stack, save
 from localstack.supervisor import NAMES, Supervisor
 
 #: Who is stopped first: Connect reads from and writes to all others.
-_STOP_ORDER = ("connect", "kafka", "site_a", "site_b")
+_STOP_ORDER = ("connect", "kafka", "site_a", "site_b", "site_c")
 _STOP_SECONDS = 30.0
 
 
@@ -40,7 +40,7 @@ def services_of(stack: Stack) -> list[Service]:
     account = service_account()
     jars = jars_folder()
     return [
-        *(database_service(stack, site, account) for site in SITES),
+        *(database_service(stack, site, account) for site in stack.kinds),
         kafka_service(stack, jars, account),
         connect_service(stack, jars, account),
     ]
@@ -52,7 +52,8 @@ def up(directory: Path, settings: Settings) -> dict[str, object]:
     When this fails or is broken off, what it started is ended again, and a stack that was
     new is removed but for its logs.
     """
-    set_up(settings.flavour, clocks=settings.clocks)
+    for flavour in dict.fromkeys([settings.flavour, *settings.kinds.values()]):
+        set_up(flavour, clocks=settings.clocks)
     directory.mkdir(parents=True, exist_ok=True)
     require_reachable(directory, service_account(), "--dir")
     with _locked(directory):
@@ -75,7 +76,7 @@ def _start_all(stack: Stack, supervisor: Supervisor) -> dict[str, object]:
     services = services_of(stack)
     supervisor.prepare(services)
     if stack.settings.clocks:
-        for name in NAMES:
+        for name in [service.name for service in services]:
             set_clock(stack, name, 0)
     supervisor.start(services)
     write_config(stack)

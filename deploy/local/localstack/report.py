@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from localstack.account import current_account, write_private
-from localstack.stackfile import SITES, Stack
+from localstack.stackfile import Stack
 
 #: Belongs to no server: the GTID domain that the pipeline's own writes carry on MariaDB.
 _MARK_DOMAIN_ID = 4711
@@ -29,7 +29,7 @@ def render_config(stack: Stack) -> str:
             f'kafka: {{bootstrap.servers: "{stack.bootstrap}"}}',
             f'connect: {{url: "{stack.connect_url}"}}',
             "sites:",
-            *(line for site in SITES for line in _site_lines(stack, site)),
+            *(line for site in stack.kinds for line in _site_lines(stack, site)),
             f"mark: {stack.settings.mark}",
             "pairs:",
             "  shop:",
@@ -60,7 +60,7 @@ def _site_lines(stack: Stack, site: str) -> list[str]:
 def environment(stack: Stack) -> dict[str, str]:
     """The variables that dts.yaml names."""
     found = {}
-    for site in SITES:
+    for site in stack.kinds:
         found[f"DTS_{site.upper()}_PASSWORD"] = stack.passwords[site]["dts"]
         found[f"DTS_{site.upper()}_CONNECTOR_PASSWORD"] = stack.passwords[site]["debezium"]
     return found
@@ -79,12 +79,12 @@ def describe(stack: Stack) -> dict[str, object]:
                 "password": stack.passwords[site]["app"],
                 "kind": stack.kinds[site],
             }
-            for site in SITES
+            for site in stack.kinds
         },
         "kafka": stack.bootstrap,
         "connect": stack.connect_url,
         "flavour": stack.settings.flavour,
         "mark": stack.settings.mark,
         "dir": str(stack.directory),
-        "admin": {site: f"{stack.directory}/site_{site}/admin.cnf" for site in SITES},
+        "admin": {site: f"{stack.directory}/site_{site}/admin.cnf" for site in stack.kinds},
     }

@@ -12,14 +12,14 @@ from pathlib import Path
 from localstack.account import current_account, write_private
 from localstack.errors import StackError
 
-SITES = ("a", "b")
+SITES = ("a", "b", "c")
 FLAVOURS = {
     "mariadb": ("mariadb", "mariadb"),
     "mysql": ("mysql", "mysql"),
     "mixed": ("mariadb", "mysql"),
 }
 ACCOUNTS = ("root", "app", "dts", "debezium")
-_PORT_NAMES = ("site_a", "site_b", "kafka", "controller", "connect")
+_PORT_NAMES = ("site_a", "site_b", "site_c", "kafka", "controller", "connect")
 # Below Linux's range for outgoing connections (32768 and up): while a server is stopped
 # nobody is given its port by accident.
 _PORTS = range(13000, 32000)
@@ -37,6 +37,13 @@ class Settings:
     sink: bool = False
     connect_options: tuple[str, ...] = ()
     clocks: bool = False
+    third_site: str = ""
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """`mariadb` or `mysql` by site; the third is there only if asked for."""
+        kinds = (*FLAVOURS[self.flavour], *filter(None, [self.third_site]))
+        return dict(zip(SITES, kinds, strict=False))
 
     def options_of(self, site: str) -> dict[str, str]:
         """The extra server settings of one site (`a:name=value`)."""
@@ -57,7 +64,7 @@ class Stack:
     @property
     def kinds(self) -> dict[str, str]:
         """`mariadb` or `mysql` by site."""
-        return dict(zip(SITES, FLAVOURS[self.settings.flavour], strict=True))
+        return self.settings.kinds
 
     @property
     def bootstrap(self) -> str:

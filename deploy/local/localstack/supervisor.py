@@ -14,7 +14,7 @@ from localstack.output import say, tail
 from localstack.processes import ProcessId, identify, is_running, send_signal, spawn, wait_gone
 from localstack.service import Service
 
-NAMES = ("site_a", "site_b", "kafka", "connect")
+NAMES = ("site_a", "site_b", "site_c", "kafka", "connect")
 _START_SECONDS = 180
 
 

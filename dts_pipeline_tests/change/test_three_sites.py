@@ -1,0 +1,86 @@
+"""A hub with two spokes: what is written at any site reaches the others once, and all end equal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dts_pipeline_tests.change.three_sites import KEYS, Hub, users
+from dts_pipeline_tests.integration.bad_bench import Bench
+from dts_pipeline_tests.sampling import IS_SAMPLE
+from dts_pipeline_tests.stacks import Stack, running_stack
+
+pytestmark = [pytest.mark.servers, pytest.mark.change, pytest.mark.timeout(1800)]
+SECONDS = 20 if IS_SAMPLE else 300
+SEED = 20261126
+TABLES = (
+    "CREATE TABLE fought (id INT PRIMARY KEY, v VARCHAR(20))",
+    "CREATE TABLE counted (id INT PRIMARY KEY, n BIGINT NOT NULL)",
+    "CREATE TABLE own (side CHAR(1), id INT, PRIMARY KEY (side, id))",
+    "CREATE TABLE parent (id INT PRIMARY KEY, v VARCHAR(20))",
+    "CREATE TABLE child (id INT PRIMARY KEY, parent INT, "
+    "FOREIGN KEY (parent) REFERENCES parent (id) ON DELETE CASCADE)",
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("mariadb", "mariadb", "origin"),
+        pytest.param(("mysql", "mysql", "origin"), marks=pytest.mark.mysql),
+        pytest.param(("mixed", "mariadb", "comment"), marks=pytest.mark.mysql),
+    ],
+    ids=["mariadb", "mysql", "mixed by comment"],
+)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    flavour, third, mark = request.param
+    with running_stack(flavour, mark, "--third-site", third) as stack:
+        yield stack
+
+
+def hub(stack: Stack, directory: Path, label: str) -> Hub:
+    rig = Hub(stack, label, directory)
+    rig.conflicts = {
+        "policy": {"site": "A"},
+        "tables": {f"{rig.name}.counted": {"delta": ["n"]}},
+    }
+    return rig
+
+
+@pytest.fixture
+def rig(stack: Stack, tmp_path: Path) -> Iterator[Hub]:
+    made = hub(stack, tmp_path, "hub")
+    made.create(*TABLES)
+    yield made
+    Bench(made).remove_connectors()
+
+
+def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
+    rig.sql("b", *(f"INSERT INTO counted VALUES ({key}, 0)" for key in range(KEYS)))
+    rig.sync()
+    began = time.monotonic()
+
+    with users(rig, SEED) as made:
+        while time.monotonic() < began + SECONDS:
+            for way in rig.ways:
+                rig.run(way)
+            rig.settle()
+    rig.come_to_rest()
+
+    rig.assert_equal()
+    total = {key: sum(user.added[key] for user in made) for key in range(KEYS)}
+    for side in rig.SIDES:
+        assert dict(rig.rows(side, "SELECT id, n FROM counted")) == total
+        times = rig.events(side, "own")
+        assert len(times) == sum(user.own for user in made)
+        assert set(times.values()) == {1}  # a user's insert at its own site, else one of ours
+        findings = ", ".join(f"'{link}'" for link in rig.links)
+        assert not rig.rows(side, f"SELECT * FROM dts.loop_finding WHERE link IN ({findings})")
+    summary.append(
+        f"three sites ({rig.stack.flavour}, {rig.stack.mark}): "
+        f"{sum(user.writes for user in made):,} writes by users in {SECONDS} s, all equal after "
+        f"{time.monotonic() - began:.0f} s"
+    )
