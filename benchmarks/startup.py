@@ -13,7 +13,7 @@ import dagster as dg
 import yaml
 
 from benchmarks.errors import BenchError
-from benchmarks.record import Recording, recorded
+from benchmarks.record import Recording, make_numbers, recorded
 from benchmarks.results import Spread
 from benchmarks.setting import ROOT, Setting
 from benchmarks.workloads import insert_only
@@ -33,6 +33,8 @@ def measure_startup(setting: Setting, out: Path, repeat: int) -> str:
     home = (out / "startup").absolute()
     home.mkdir(exist_ok=True)
     shutil.copy(ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
+    for site in "ab":
+        make_numbers(setting, site, _EVENTS)
     with recorded(setting, insert_only(_EVENTS), ("plain",)) as recording:
         for number in range(repeat + 1):
             for way, (module, job) in _WAYS.items():

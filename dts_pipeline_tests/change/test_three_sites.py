@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dts_pipeline.commands import exits
 from dts_pipeline_tests.change.three_sites import KEYS, Hub, users
 from dts_pipeline_tests.integration.bad_bench import Bench
+from dts_pipeline_tests.integration.rig import wait_for
 from dts_pipeline_tests.sampling import IS_SAMPLE
 from dts_pipeline_tests.stacks import Stack, running_stack
 
@@ -59,6 +61,7 @@ def rig(stack: Stack, tmp_path: Path) -> Iterator[Hub]:
 
 
 def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
+    Bench(rig).foreseen()
     rig.sql("b", *(f"INSERT INTO counted VALUES ({key}, 0)" for key in range(KEYS)))
     rig.sync()
     began = time.monotonic()
@@ -84,3 +87,52 @@ def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
         f"{sum(user.writes for user in made):,} writes by users in {SECONDS} s, all equal after "
         f"{time.monotonic() - began:.0f} s"
     )
+
+
+def test_what_a_load_writes_at_the_hub_goes_on_to_the_other_spoke(rig: Hub) -> None:
+    rows = ", ".join(f"({key}, 'v{key}')" for key in range(500))
+    script = f"SET SESSION sql_log_bin = 0; INSERT INTO {rig.name}.fought VALUES {rows}"
+    rig.stack.command("sql", "--admin", "a", "--", "-e", script)
+    rig.sync()
+    assert rig.rows("c", "SELECT COUNT(*) FROM fought") == [(0,)]
+
+    done = Bench(rig).dts("load", "left", "--table", f"{rig.name}.fought", "--execute", "--carry")
+
+    assert done.exit_code == exits.DONE, done.output
+    rig.sync()
+    rig.assert_equal()
+    for side in "bc":
+        assert list(rig.events(side, "fought").values()) == [1] * 500
+
+
+def test_a_copy_of_one_site_of_a_pair_has_what_both_write(stack: Stack, tmp_path: Path) -> None:
+    rig = hub(stack, tmp_path, "copy")
+    copy = {
+        "source": rig.sites[1],
+        "target": rig.sites[2],
+        "tables": [f"{rig.name}.*"],
+        "detect": False,
+        "mark_domain_id": 4713,
+    }
+    rig.changes = {"pairs": {"right": None}, "links": {"copy": copy}}
+    rig.create("CREATE TABLE item (id INT PRIMARY KEY, v VARCHAR(20))")
+    rig.sql("a", "INSERT INTO item VALUES (1, 'a'), (2, 'a')")
+    rig.sql("b", "INSERT INTO item VALUES (3, 'b')")
+
+    def arrived() -> bool:
+        for way in rig.ways:
+            rig.run(way)
+        return len(rig.rows("c", "SELECT 1 FROM item")) == 3
+
+    wait_for(arrived, 60)
+    wait_for(lambda: arrived() and len(rig.rows("a", "SELECT 1 FROM item")) == 3, 60)
+    rig.sql("a", "UPDATE item SET v = 'again' WHERE id IN (1, 3)", "DELETE FROM item WHERE id = 2")
+    rows = "SELECT id, v FROM item ORDER BY id"
+
+    def again() -> bool:
+        arrived()
+        return rig.rows("c", rows) == rig.rows("a", rows)
+
+    wait_for(again, 60)
+    assert rig.rows("b", rows) == rig.rows("c", rows) == [(1, "again"), (3, "again")]
+    Bench(rig).remove_connectors()

@@ -233,7 +233,7 @@ class Bench:
         return AdminClient({"bootstrap.servers": self.rig.stack.kafka})
 
     def topic(self, table: str, side: str = "a") -> str:
-        return f"{self.rig.sites['ab'.index(side)]}.{self.rig.name}.{table}"
+        return f"{self.rig.site(side)}.{self.rig.name}.{table}"
 
     def topic_setting(self, topic: str, name: str, value: str) -> None:
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
@@ -270,11 +270,11 @@ class Bench:
         return int(message.offset())
 
     def connector_url(self, side: str = "a") -> str:
-        site = self.rig.sites["ab".index(side)]
+        site = self.rig.site(side)
         return f"{self.rig.stack.connect}/connectors/dts-{site}"
 
     def await_connector(self, *states: str, side: str = "a") -> None:
-        site = self.rig.sites["ab".index(side)]
+        site = self.rig.site(side)
         wait_for(lambda: tuple(self.rig.connector_state(site)) == states, 60)
 
     def stop_connector(self, side: str = "a") -> None:
@@ -294,5 +294,5 @@ class Bench:
 
     def remove_connectors(self) -> None:
         """So that the stack does not carry them on for the rest of the session."""
-        for side in "ab":
+        for side in self.rig.SIDES:
             httpx.delete(self.connector_url(side), timeout=30)
