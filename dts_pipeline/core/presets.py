@@ -8,6 +8,7 @@ from dts_pipeline.core.schema import Column, Default, Dialect
 from dts_pipeline.core.type_fit import family_of
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+_NOW = re.compile(r"current_timestamp(\(\d*\))?", re.IGNORECASE)
 _BITS = re.compile(r"b'[01]*'")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a"}
 _NUMBERS = {"integer", "decimal", "floating"}
@@ -25,9 +26,11 @@ def preset_of(
     """
     if stated is None:
         return Default.NONE, ""
+    is_text = dialect is Dialect.MYSQL and "default_generated" not in extra
+    if not is_text and _NOW.fullmatch(stated):
+        return Default.NOW, ""
     if dialect is Dialect.MYSQL:
-        computed = "default_generated" in extra
-        return (Default.COMPUTED, "") if computed else (Default.LITERAL, stated)
+        return (Default.LITERAL, stated) if is_text else (Default.COMPUTED, "")
     if stated.upper() == "NULL":
         return Default.NONE, ""
     if stated.startswith("'") and stated.endswith("'"):
@@ -38,11 +41,11 @@ def preset_of(
 
 
 def default_sql(column: Column) -> str | None:
-    """The DEFAULT clause, empty where there is none; None for one that is not the same constant
-    at every site.
-    """
+    """The DEFAULT clause, empty where there is none; None for one that cannot be spelled."""
     if column.default is Default.NONE:
         return ""
+    if column.default is Default.NOW:
+        return f"DEFAULT {now_sql(column)}"
     family = family_of(column)
     if column.default is Default.COMPUTED or family is None:
         return None
@@ -53,6 +56,12 @@ def default_sql(column: Column) -> str | None:
     if family in _TEXTS | _TIMES | {"timestamp"}:
         return f"DEFAULT {quoted_text(column.preset)}"
     return None
+
+
+def now_sql(column: Column) -> str:
+    """CURRENT_TIMESTAMP with the column's digits, as a default of it must have."""
+    digits = re.search(r"\((\d)\)", column.column_type)
+    return f"CURRENT_TIMESTAMP({digits[1]})" if digits else "CURRENT_TIMESTAMP"
 
 
 def older_value(column: Column) -> object | None:

@@ -19,7 +19,8 @@ class Default(StrEnum):
 
     NONE = "none"  # nothing is stated: NULL, or the INSERT must name it
     LITERAL = "literal"  # a constant, which ADD COLUMN gives to the rows that are there
-    COMPUTED = "computed"  # a time or an expression: another value at each site
+    NOW = "now"  # the time of the INSERT, or of ADD COLUMN: another value at each site
+    COMPUTED = "computed"  # an expression
 
 
 @dataclass(frozen=True)
