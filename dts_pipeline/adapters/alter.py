@@ -23,6 +23,7 @@ PATIENCE_SECONDS = 5
 """How long an ALTER waits for the transactions of the table, and users behind it."""
 _LOCK = "dts:ddl"
 _LOCK_SECONDS = 10
+_IDLE_SECONDS = 60
 _LOCK_WAIT_TIMEOUT = 1205
 _DENIED = {1044, 1142, 1143, 1227}
 _DONE_ALREADY = {1050, 1060, 1061}  # the table, column or index is there: somebody was quicker
@@ -101,5 +102,8 @@ def altering(database: Database, link: str) -> Iterator[AlterSession]:
                 where={"link": link, **database.place},
                 remedy="The next run goes on by itself; a large table's ALTER takes its time.",
             )
-        cursor.execute(f"SET SESSION lock_wait_timeout = {PATIENCE_SECONDS}")
+        # A frozen run must not keep the lock: its session ends, but not within a statement.
+        cursor.execute(
+            f"SET SESSION lock_wait_timeout = {PATIENCE_SECONDS}, wait_timeout = {_IDLE_SECONDS}"
+        )
         yield AlterSession(database, cursor)

@@ -107,7 +107,11 @@ def _refuse_lost_column(
 ) -> None:
     (here, less), (there, more) = lacking, having
     names = {column.name for column in less.columns}
-    lost = [c for c in more.columns if c.name in known.columns and c.name not in names]
+    lost = [
+        column
+        for column in more.columns
+        if column.name in known.columns and column.name not in names and not column.excluded
+    ]
     if not lost:
         return
     fresh = sorted(names - {column.name for column in more.columns} - known.columns.keys())

@@ -95,9 +95,9 @@ def modify_column(shown: str, table: Table, twin: Column, wider: Column) -> str 
 
 def create_as_shown(shown: str, table: Table) -> str:
     """The statement that SHOW CREATE TABLE gave, for another server of the same kind."""
-    body = shown[shown.index("(") :]
+    body = shown[shown.index("(\n") :]
     head, _, options = body.rpartition("\n)")
-    options = _AUTO_INCREMENT.sub("", options)
+    options = _AUTO_INCREMENT.sub("", options, count=1)
     return f"CREATE TABLE IF NOT EXISTS {table_name(table)} {head}\n){options}"
 
 

@@ -12,11 +12,14 @@ import pytest
 
 from dts_pipeline.errors import DtsError
 from dts_pipeline_tests.change.altering import (
+    Swap,
     either_side,
     ends_equal,
     starts_anew,
     stopped,
     stopped_by,
+    swap_by_gh_ost,
+    swap_by_pt_osc,
     wait_for_writers,
 )
 from dts_pipeline_tests.change.writers import writing
@@ -38,7 +41,9 @@ def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     stack: Stack = request.getfixturevalue(request.param)
-    made = Bench(Rig(stack, "ddl", tmp_path_factory.mktemp("ddl")).create(ITEM.format("warm")))
+    rig = Rig(stack, "ddl", tmp_path_factory.mktemp("ddl"))
+    rig.changes = {"pairs": {"pair": {"tables": [f"{rig.name}.*", f"!{rig.name}._*"]}}}
+    made = Bench(rig.create(ITEM.format("warm")))
     made.goes_on()
     yield made
     made.remove_connectors()
@@ -198,6 +203,51 @@ def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, the
         bench.rig.sql(there, f"ALTER TABLE {name} {alter}")
         wait_for_writers()
     starts_anew(bench)
+
+
+@either_side
+def test_a_dropped_table(bench: Bench, here: str, there: str) -> None:
+    """The link from the other side stops until that has dropped it, too."""
+    name = table(bench, "gone", here)
+    bench.rig.sql(here, f"DROP TABLE {name}")
+    found = stopped(bench.rig)
+    error = found.pop(bench.rig.back if here == "a" else bench.rig.forth)
+    assert error is not None
+    assert error.code == "table_missing"
+    assert list(found.values()) == [None]
+    bench.rig.sql(there, f"DROP TABLE {name}")
+    ends_equal(bench)
+
+
+@either_side
+def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
+    """At rest: both links stop until the other side has renamed it, too."""
+    name = table(bench, "old", here)
+    rename = f"RENAME TABLE {name} TO new_{name}"
+    bench.rig.sql(here, rename)
+    stopped_by(bench, "table_missing")
+    bench.rig.sql(there, rename)
+    with writing(bench.rig, f"new_{name}"):
+        wait_for_writers()
+    ends_equal(bench)
+
+
+@either_side
+@pytest.mark.parametrize("swap", [swap_by_gh_ost, swap_by_pt_osc])
+def test_a_table_that_a_tool_copies_and_swaps_in(
+    bench: Bench, swap: Swap, here: str, there: str
+) -> None:
+    """To the links it is the ALTER, at the moment of the swap; the copies are left out."""
+    name = table(bench, swap.__name__[8:10], here)
+    alter = "ADD COLUMN extra INT"
+    with writing(bench.rig, name):
+        wait_for_writers()
+        swap(bench.rig, here, name, alter)
+        wait_for_writers()
+        stopped_by(bench, "column_missing")
+        bench.rig.sql(there, f"ALTER TABLE {name} {alter}")
+        wait_for_writers()
+    ends_equal(bench)
 
 
 @either_side

@@ -225,6 +225,8 @@ def test_what_fits_or_was_never_common_is_not_lost() -> None:
     both = {"shop.item": BEFORE}
     refuse_lost(FLOW, both, both, {"shop.item": KNOWN})
     refuse_lost(FLOW, {}, {}, {"shop.item": KNOWN})
+    excluded = {"shop.item": table(ID, N, replace(NAME, excluded=True), KIND)}
+    refuse_lost(FLOW, {"shop.item": table(ID, N, KIND)}, excluded, {"shop.item": KNOWN})
     refuse_lost(FLOW, {"shop.item": table(*OLD, N)}, both, {})
     refuse_lost(FLOW, both, {}, {})
 
