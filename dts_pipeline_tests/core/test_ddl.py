@@ -148,6 +148,8 @@ def test_a_type_that_was_narrowed_at_the_target_is_not_widened_again() -> None:
     narrowed = table(ID, replace(N, column_type="smallint(6)", data_type="smallint"), NAME, KIND)
     assert statements(BEFORE, narrowed) == []
     assert statements(BEFORE, narrowed, Shape()) == []
+    wider = table(ID, replace(N, column_type="bigint(20)", data_type="bigint"), NAME, KIND)
+    assert statements(wider, narrowed) == []
 
 
 # -- indexes --------------------------------------------------------------------------------------
