@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from dts_pipeline.core.schema import Column, Default, Dialect
 from dts_pipeline.core.type_fit import family_of
@@ -92,7 +93,9 @@ def _parameter(family: str, text: str) -> object | None:
         return int(text)
     if family == "floating":
         return float(text)
-    return text if family in {"decimal"} | _TEXTS | _TIMES else None
+    if family == "decimal":  # servers may spell one number with more zeros than another
+        return format(Decimal(text).normalize(), "f")
+    return text if family in _TEXTS | _TIMES else None
 
 
 def _unquoted(text: str) -> str:

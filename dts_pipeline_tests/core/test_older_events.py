@@ -101,7 +101,7 @@ def test_columns_with_a_constant_default_get_it_under_additive() -> None:
     assert decoded.columns == {
         "id": [1, None],
         "n": [7, None],
-        "amount": ["1.50", None],
+        "amount": ["1.5", None],
         "name": ["it's", None],
         "day": ["2026-01-31", None],
         "must": [0, None],
