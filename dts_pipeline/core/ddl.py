@@ -36,13 +36,16 @@ COPIES_REMEDY = "Leave the tables that gh-ost and pt-online-schema-change make o
 
 @dataclass(frozen=True)
 class Flow:
-    """One direction between two sites; `both_ways` on a pair. `collations` are the target's."""
+    """One direction between two sites; `both_ways` on a pair.
+
+    `knows` tells whether the target has a collation of that name.
+    """
 
     link: str
     source: str
     target: str
     dialects: tuple[Dialect, Dialect]
-    collations: frozenset[str]
+    knows: Callable[[str], bool]
     both_ways: bool = False
 
     @property
@@ -268,7 +271,7 @@ def _refuse_collations(
     flow: Flow, table: Table, columns: tuple[Column, ...] | list[Column], shown: Shown | None
 ) -> None:
     for column in columns:
-        if column.collation and column.collation not in flow.collations:
+        if column.collation and not flow.knows(column.collation):
             reason = f"site {flow.target} has no collation {column.collation}"
             raise _by_hand(flow, table, reason, shown(table.full_name) if shown else None, column)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from dts_pipeline.adapters.alter import AlterSession, altering
+from dts_pipeline.adapters.alter import altering
 from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.definitions import (
     escaped,
@@ -46,50 +47,79 @@ def site_tables(runtime: LinkRuntime) -> tuple[dict[str, Table], dict[str, Table
     return source, target
 
 
-def make_up(runtime: LinkRuntime, source: Tables, target: Tables) -> tuple[Change, ...]:
-    """Gives each site of an additive link what it lacks of the other; the statements that ran.
+@dataclass(frozen=True)
+class Alike:
+    """The tables of both sites once what is missing was made up, and the statements that were run.
 
-    `source` and `target` are the tables of `site_tables`; read them anew if anything ran. Raises
-    TerminalError `table_missing`, `column_missing` for what was dropped or renamed, `ddl_by_hand`,
-    `ddl_refused`; TransientError `ddl_waited`, `ddl_busy`, `ddl_awaits_events`.
+    `remember` is called once they are known to fit.
     """
-    if runtime.link.ddl is not Ddl.ADDITIVE:
-        return ()
-    ran: list[Change] = []
-    for direction in _directions(runtime, source, target):
-        if next(direction.wanted(), None) is not None:
-            ran += direction.made_up()
-    return tuple(ran)
 
+    source: dict[str, Table]
+    target: dict[str, Table]
+    altered: tuple[Change, ...] = ()
+    directions: tuple[_Direction, ...] = ()
 
-def remember(runtime: LinkRuntime, source: Tables, target: Tables) -> None:
-    """Keeps what tables that fit are like: what one site lacks of it later was dropped there."""
-    if runtime.link.ddl is Ddl.ADDITIVE:
-        for direction in _directions(runtime, source, target):
+    def remember(self) -> None:
+        """Keeps what the tables are like: what one site lacks of it later was dropped there."""
+        for direction in self.directions:
             direction.remember()
+
+
+def made_alike(runtime: LinkRuntime) -> Alike:
+    """The link's tables (`site_tables`); an additive link first gives each site what it lacks.
+
+    Not while the lane is paused, nor by another server than the one that it has read so far.
+    Raises TerminalError `table_missing`, `column_missing` for what was dropped or renamed,
+    `ddl_by_hand`, `ddl_refused`; TransientError `ddl_waited`, `ddl_busy`, `ddl_awaits_events`.
+    """
+    found = _read(runtime)
+    if not found.directions:
+        return found
+    standing = runtime.ledger.read(runtime.link.name, runtime.link.lane)
+    incarnation = runtime.source.facts.incarnation
+    if standing and (standing.paused or standing.incarnation != incarnation):
+        return replace(found, directions=())
+    altered: list[Change] = []
+    for direction in found.directions:
+        if next(direction.wanted(), None) is not None:
+            altered += direction.made_up()
+    return replace(_read(runtime), altered=tuple(altered)) if altered else found
+
+
+def _read(runtime: LinkRuntime) -> Alike:
+    source, target = site_tables(runtime)
+    additive = runtime.link.ddl is Ddl.ADDITIVE
+    return Alike(
+        source, target, (), tuple(_directions(runtime, source, target)) if additive else ()
+    )
 
 
 def _directions(runtime: LinkRuntime, source: Tables, target: Tables) -> Iterator[_Direction]:
     link = runtime.link
-    there = read_definitions(runtime.source, source)
-    here = read_definitions(runtime.target, target)
-    yield _Direction(runtime, link.name, (runtime.source, there), (runtime.target, here))
-    if link.pair:
-        yield _Direction(runtime, link.reverse, (runtime.target, here), (runtime.source, there))
+    there = runtime.source, read_definitions(runtime.source, source)
+    here = runtime.target, read_definitions(runtime.target, target)
+    ways = [(link.name, there, here), *([(link.reverse, here, there)] if link.pair else [])]
+    for name, one, other in ways:
+        known = Shapes(other[0], name).read(link.matches)
+        yield _Direction(runtime, name, one, other, known)
 
 
 @dataclass(frozen=True)
 class _Direction:
-    """One direction, with the tables of both ends; `link` is the one whose direction it is."""
+    """One direction, with the tables of both ends; `link` is the one whose direction it is.
+
+    `known` is what was remembered when they were read.
+    """
 
     runtime: LinkRuntime
     link: str
     source: tuple[Database, Definitions]
     target: tuple[Database, Definitions]
+    known: Mapping[str, Shape]
 
     def wanted(self) -> Iterator[Change]:
         """What the target lacks, table by table."""
-        flow, known = self._flow(), self._shapes.read(self.runtime.link.matches)
+        flow, known = self._flow(), self.known
         source, target = self.source[1], self.target[1]
         refuse_lost(flow, source, target, known)
         if self.link == self.runtime.link.name:  # the other direction's link sees to its own
@@ -102,43 +132,32 @@ class _Direction:
 
     def made_up(self) -> Iterator[Change]:
         """Runs what is wanted, looked at again under the server's lock of schema changes."""
-        database = self.target[0]
-        with altering(database, self.link) as session:
-            for change in self._fresh().wanted():
-                if self._run(session, change):
+        with altering(self.target[0], self.link) as session:
+            fresh = next(d for d in _read(self.runtime).directions if d.link == self.link)
+            for change in fresh.wanted():
+                if session.run(self.link, change):
+                    self._shapes.note(change, self.runtime.run_id)
                     yield change
 
-    def _run(self, session: AlterSession, change: Change) -> bool:
-        done = session.run(self.link, change)
-        if done:
-            self._shapes.note(change, self.runtime.run_id)
-        return done
-
     def remember(self) -> None:
-        before = self._shapes.read(self.runtime.link.matches)
+        """Keeps the tables that both ends have, and forgets the others."""
         source, target = self.source[1], self.target[1]
         both = source.keys() & target.keys()
-        self._shapes.keep(before, {name: Shape.of(source[name], target[name]) for name in both})
-
-    def _fresh(self) -> _Direction:
-        """The same with the tables of now."""
-        link = self.runtime.link
-        ends = []
-        for database, _ in (self.source, self.target):
-            tables = read_tables(database, link.matches, link.excluded_columns)
-            ends.append((database, read_definitions(database, tables)))
-        return replace(self, source=ends[0], target=ends[1])
+        now = {name: Shape.of(source[name], target[name]) for name in both}
+        self._shapes.keep(self.known, now)
 
     def _flow(self) -> Flow:
         source, target = self.source[0], self.target[0]
-        return Flow(
-            self.link,
-            source.site,
-            target.site,
-            (source.facts.dialect, target.facts.dialect),
-            read_collations(target),
-            self.runtime.link.pair is not None,
-        )
+        dialects = source.facts.dialect, target.facts.dialect
+        both_ways = self.runtime.link.pair is not None
+        return Flow(self.link, source.site, target.site, dialects, self._knows, both_ways)
+
+    def _knows(self, collation: str) -> bool:
+        return collation in self._collations
+
+    @cached_property
+    def _collations(self) -> frozenset[str]:
+        return read_collations(self.target[0])
 
     @property
     def _shapes(self) -> Shapes:

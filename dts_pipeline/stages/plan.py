@@ -26,7 +26,7 @@ from dts_pipeline.stages.contract import (
     table_differences,
 )
 from dts_pipeline.stages.counters import check_counters
-from dts_pipeline.stages.ddl import make_up, remember, site_tables
+from dts_pipeline.stages.ddl import made_alike
 from dts_pipeline.stages.lanes import arranged
 from dts_pipeline.stages.runtime import PACED_SECONDS, LinkRuntime
 
@@ -40,13 +40,14 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     Raises TerminalError: `ledger_missing`, `table_missing`, `topic_missing`, `topic_compacted`,
     `topic_recreated`, `partitions_added`, `offsets_lost`, `start_needed`, `source_changed`,
     `lanes_changed`, `lanes_divide`, a code of the contract between the sites' tables or of
-    `stages.ddl.make_up`; TransientError where a server is away.
+    `stages.ddl.made_alike`; TransientError where a server is away.
     """
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
     settings = connector_settings(runtime)
-    source_tables, tables, altered = _made_alike(runtime)
+    alike = made_alike(runtime)
+    source_tables, tables = alike.source, alike.target
     carried = source_tables
     if link.own:
         carried = read_tables(runtime.source, link.whole.matches, link.excluded_columns)
@@ -54,7 +55,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
     found = setting_differences(runtime, settings, source_tables.values())
     refuse(runtime, (difference for difference in found if difference.changes_rows))
     check_tables(runtime, source_tables, tables)
-    remember(runtime, source_tables, tables)
+    alike.remember()
     check_counters(link, source_tables, tables)
     _check_domain(runtime)
     checkpoint = arranged(runtime, carried)
@@ -79,22 +80,8 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
         deadline=started + runtime.limits.max_seconds,
         modes=ValueModes.of(settings or {}),
         cascades=unlogged(runtime, source_tables),
-        altered=altered,
+        altered=tuple(change.statement for change in alike.altered),
     )
-
-
-def _made_alike(
-    runtime: LinkRuntime,
-) -> tuple[dict[str, Table], dict[str, Table], tuple[str, ...]]:
-    """The tables of source and target, and the statements that were run to make them alike."""
-    source, target = site_tables(runtime)
-    standing = runtime.ledger.read(runtime.link.name, runtime.link.lane)
-    if standing and standing.paused:
-        return source, target, ()
-    ran = make_up(runtime, source, target)
-    if ran:
-        source, target = site_tables(runtime)
-    return source, target, tuple(change.statement for change in ran)
 
 
 def behind(runtime: LinkRuntime) -> int:

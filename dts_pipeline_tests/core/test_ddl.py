@@ -13,9 +13,7 @@ from dts_pipeline.core.shapes import Shape
 from dts_pipeline.errors import TerminalError
 
 GENERAL = "utf8mb4_general_ci"
-FLOW = Flow(
-    "a_to_b", "a", "b", (Dialect.MARIADB, Dialect.MARIADB), frozenset({GENERAL}), both_ways=True
-)
+FLOW = Flow("a_to_b", "a", "b", (Dialect.MARIADB, Dialect.MARIADB), GENERAL.__eq__, both_ways=True)
 CROSSING = replace(FLOW, dialects=(Dialect.MYSQL, Dialect.MARIADB))
 ID = Column("id", "bigint", "bigint(20)", nullable=False)
 N = Column("n", "int", "int(11)", nullable=False, needs_value=True)
