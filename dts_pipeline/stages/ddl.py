@@ -80,10 +80,11 @@ def made_alike(runtime: LinkRuntime) -> Alike:
     if standing and (standing.paused or standing.incarnation != incarnation):
         return replace(found, directions=())
     altered: list[Change] = []
-    for direction in found.directions:
-        if next(direction.wanted(), None) is not None:
-            altered += direction.made_up()
-    return replace(_read(runtime), altered=tuple(altered)) if altered else found
+    lacking = [d for d in found.directions if next(d.wanted(), None) is not None]
+    for direction in lacking:
+        altered += direction.made_up()
+    # Read anew also if another run has made up all of it meanwhile.
+    return replace(_read(runtime), altered=tuple(altered)) if lacking else found
 
 
 def _read(runtime: LinkRuntime) -> Alike:
