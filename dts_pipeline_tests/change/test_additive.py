@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dts_pipeline.commands import exits
 from dts_pipeline.errors import DtsError, TransientError
 from dts_pipeline_tests.change.altering import (
     Swap,
@@ -396,6 +397,25 @@ def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
         carried(rig)
     ends_equal(bench)
     assert rig.rows(there, f"SELECT name FROM new_{name} WHERE id = 1") == [("x",)]
+
+
+def test_a_table_that_is_renamed_into_the_patterns(bench: Bench) -> None:
+    """Its rows have no events: not made as if it were new; by hand, then `dts load`."""
+    rig, other = bench.rig, f"{bench.rig.name}_else"
+    fresh = ITEM.format(f"{other}.moved")
+    rig.sql(
+        "a", f"CREATE DATABASE {other}", fresh, f"INSERT INTO {other}.moved (id, n) VALUES (1,1)"
+    )
+    rig.sql("a", f"RENAME TABLE {other}.moved TO moved", f"DROP DATABASE {other}")
+    found = stopped(rig)
+    assert [error and error.code for error in found.values()] == ["ddl_awaits_events", None]
+    rig.sql("b", ITEM.format("moved"))
+    ends = bench.dts(
+        "load", "pair", "--table", f"{rig.name}.moved", "--execute", "--carry", "--json"
+    )
+    assert ends.exit_code == exits.DONE, ends.output
+    ends_equal(bench)
+    assert rig.rows("b", "SELECT n FROM moved") == [(1,)]
 
 
 @either_side
