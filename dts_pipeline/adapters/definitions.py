@@ -38,9 +38,16 @@ def read_definitions(database: Database, tables: Mapping[str, Table]) -> dict[st
 
 
 def read_collations(database: Database) -> frozenset[str]:
-    """The collations that the server knows, by full name."""
-    rows = database.query("SHOW COLLATION")
-    return frozenset(str(row[0]) for row in rows)
+    """The collations that the server knows, as columns name them.
+
+    MariaDB lists some of them without their character set, and with it beside that.
+    """
+    rows = database.query("SELECT * FROM information_schema.collation_character_set_applicability")
+    found: set[str] = set()
+    for row in rows:
+        values = {name.lower(): value for name, value in row._mapping.items()}
+        found |= {str(v) for name, v in values.items() if name.endswith("collation_name")}
+    return frozenset(found)
 
 
 def show_create(database: Database, table: Table) -> str:
