@@ -35,6 +35,7 @@ from dts_pipeline.core.links import (
     MAIN,
     RESERVED_SCHEMAS,
     WHOLE,
+    Ddl,
     Lane,
     Link,
     MarkKind,
@@ -261,6 +262,7 @@ class _Carried(_Model):
     version: str | dict[str, str] | None = None
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
     start: Start = Start.EARLIEST
+    ddl: Ddl = Ddl.STOP
     truncate: Literal["stop", "ignore"] = "stop"
     on_poison: Literal["stop", "quarantine"] = "stop"
     quarantine_limit: int = Field(default=100, ge=1)
@@ -325,6 +327,15 @@ class PairConfig(_Carried):
     sites: tuple[Name, Name]
     conflicts: ConflictsConfig
     max_returns: int = Field(default=50, ge=2)
+
+    @model_validator(mode="after")
+    def _no_column_is_left_out_in_silence(self) -> Self:
+        if self.ddl is Ddl.IGNORE:
+            raise ValueError(
+                "`ddl: ignore` would leave a pair's sites different without a word; name the "
+                "columns that each site keeps for itself under `columns`"
+            )
+        return self
 
 
 class LinkConfig(_Carried):
@@ -464,6 +475,7 @@ class Config(_Model):
             lanes=(lanes := carried.resolved_lanes()),
             lane=WHOLE if lanes else MAIN,
             start=carried.start,
+            ddl=carried.ddl,
             truncate=carried.truncate,
             on_poison=carried.on_poison,
             quarantine_limit=carried.quarantine_limit,

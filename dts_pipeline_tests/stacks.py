@@ -69,10 +69,14 @@ class Stack:
             charset="utf8mb4",
         )
 
-    def grant(self, side: str, schema: str) -> None:
-        """What `dts init --print` says of another schema, to the stack's `dts` and `debezium`."""
+    def grant(self, side: str, schema: str, *, alters: bool = False) -> None:
+        """What `dts init --print` says of another schema, to the stack's `dts` and `debezium`.
+
+        `alters`: under `ddl: additive`.
+        """
         dialect, mark = Dialect(self.site(side)["kind"]), MarkKind(self.mark)
-        use = SiteUse(dialect, mark, (f"{schema}.*",))
+        tables = (f"{schema}.*",)
+        use = SiteUse(dialect, mark, tables, altered=tables if alters else ())
         script = grants_script(Account("dts"), Account("debezium"), use)
         with self.application(side) as connection, connection.cursor() as cursor:
             for line in script.splitlines():

@@ -176,6 +176,15 @@ def test_topics_are_named_as_debezium_names_them() -> None:
     assert link.topic_of("shop.with space$") == "a.shop.with_space_"
 
 
+def test_what_is_done_about_schema_changes() -> None:
+    def policies(text: str) -> set[str]:
+        return {link.ddl.value for link in parse_config(text).resolved_links().values()}
+
+    assert policies(with_pair()) == {"stop"}
+    assert policies(with_pair(ddl="additive")) == {"additive"}
+    assert policies(with_link(ddl="ignore", detect=False)) == {"stop", "ignore"}
+
+
 def test_excluded_columns_are_both_links() -> None:
     links = parse_config(with_pair(columns={"shop.a": {"exclude": ["n"]}})).resolved_links()
 
@@ -231,6 +240,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         with_pair(conflicts={"policy": "fail", "tables": {"shop.a": {"delta": ["n", "n"]}}}),
         ["pairs.shop.conflicts.tables.shop.a"],
     ),
+    "columns left out of a pair without a word": (with_pair(ddl="ignore"), ["pairs.shop"]),
+    "a way with schema changes that does not exist": (with_pair(ddl="all"), ["pairs.shop.ddl"]),
     "excluded column of a table that is not carried": (
         with_pair(columns={"crm.a": {"exclude": ["n"]}}), ["pairs.shop"],
     ),

@@ -239,6 +239,31 @@ load = Table(
 )
 
 
+# What a table was like at both sites when it last fitted (`core/shapes.py`), for `ddl: additive`.
+shape = Table(
+    "shape",
+    metadata,
+    Column("link", String(64), primary_key=True),
+    Column("table_name", String(140), primary_key=True),
+    Column("definition", LONGTEXT, nullable=False),  # JSON
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+# The statements that links ran at this site under `ddl: additive`.
+schema_change = Table(
+    "schema_change",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("link", String(64), nullable=False),
+    Column("table_name", String(140), nullable=False),
+    Column("statement", LONGTEXT, nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("changed_at", DATETIME(fsp=6), nullable=False),
+    **_OPTIONS,
+)
+
+
 def create_statements(dialect: Dialect) -> list[str]:
     """The DDL of the ledger for a server, each statement harmless where the table is there."""
     return [f"CREATE DATABASE IF NOT EXISTS `{SCHEMA}`"] + [

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, text
 
 from dts_pipeline.adapters.database import Database
+from dts_pipeline.core.presets import preset_of
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 
 _TABLES = """
@@ -75,13 +76,12 @@ def read_tables(
     indexes = _grouped(_read(database, _INDEXES, schemas))
     foreign_keys = _foreign_keys(database, schemas, columns)
     json_columns = _json_columns(database, schemas)
-    # A column without a default: MariaDB quotes text, so that this is not the text 'NULL'.
-    no_preset = "NULL" if database.facts.dialect is Dialect.MARIADB else None
+    dialect = database.facts.dialect
     return {
         f"{key[0]}.{key[1]}": _table(
             key,
             engine,
-            [_column(row, json_columns[key], no_preset) for row in columns[key]],
+            [_column(row, json_columns[key], dialect) for row in columns[key]],
             indexes[key],
             foreign_keys[key],
         ).excluding(excluded.get(f"{key[0]}.{key[1]}", ()))
@@ -171,10 +171,13 @@ def _table(
     )
 
 
-def _column(row: Any, json_columns: set[str], no_preset: str | None) -> Column:
+def _column(row: Any, json_columns: set[str], dialect: Dialect) -> Column:
     extra = (row.extra or "").lower()
     data_type = row.data_type.lower()
     generated = "virtual generated" in extra or "stored generated" in extra
+    # A column without a default: MariaDB quotes text, so that this is not the text 'NULL'.
+    no_preset = "NULL" if dialect is Dialect.MARIADB else None
+    default, preset = preset_of(row.preset, data_type, extra, dialect)
     return Column(
         name=row.name,
         data_type=data_type,
@@ -191,4 +194,7 @@ def _column(row: Any, json_columns: set[str], no_preset: str | None) -> Column:
         and row.preset is None
         and not generated
         and "auto_increment" not in extra,
+        default=default,
+        preset=preset,
+        on_update="on update" in extra,
     )

@@ -19,6 +19,7 @@ from dts_pipeline.adapters.figures import LaneFigures, events_a_second, read_fig
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.loop_ledger import recent_findings
+from dts_pipeline.adapters.shapes import Shapes
 from dts_pipeline.adapters.sites import open_connect
 from dts_pipeline.commands import exits
 from dts_pipeline.commands.output import Output, table_of
@@ -26,7 +27,7 @@ from dts_pipeline.commands.runtimes import link_runtime
 from dts_pipeline.commands.session import Session
 from dts_pipeline.commands.status_view import parts
 from dts_pipeline.core.batches import Checkpoint
-from dts_pipeline.core.links import Link
+from dts_pipeline.core.links import Ddl, Link
 from dts_pipeline.errors import DtsError
 
 _Answer = TypeVar("_Answer")
@@ -47,7 +48,8 @@ class LinkStatus:
     timestamps, and how many of its events are missing, by table. `loop`: the loop audit's findings
     of the last day, by kind. `events_per_second`: what batches of the last five minutes read.
     `last_error`: how the last failed run ended (code, message, where, remedy), when (`at`), and
-    whether a run has ended well since (`over`).
+    whether a run has ended well since (`over`). `altered`: what the link ran at its target within a
+    day under `ddl: additive` (statement, `at`), the newest first.
     """
 
     link: str
@@ -66,6 +68,7 @@ class LinkStatus:
     loop: dict[str, int] = field(default_factory=dict)
     events_per_second: float | None = None
     last_error: dict[str, object] | None = None
+    altered: list[dict[str, str]] = field(default_factory=list)
     problems: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -198,6 +201,11 @@ class _Board:
         entry.batch, entry.generation = checkpoint.batch, checkpoint.generation
         entry.consistency = checkpoint.consistency(link.transaction_topic)
         first = link.lane == link.whole.each_lane()[0].lane
+        if link.ddl is Ddl.ADDITIVE and first:
+            entry.altered = [
+                {"statement": one.statement, "at": one.at.isoformat(timespec="seconds")}
+                for one in Shapes(database, link.name).recent()
+            ]
         counts = ledger.open_conflicts(link.name)
         entry.open_conflicts = _by_table({n: c for n, c in counts.items() if _own(link, n, first)})
         entry.loop = recent_findings(database, link.name) if link.pair and first else {}

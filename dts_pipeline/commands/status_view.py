@@ -34,6 +34,9 @@ def parts(found: Sequence[LinkStatus], errors: Sequence[DtsError]) -> Iterator[P
             yield f"{entry.title} waits for transaction {_waited(entry.waiting)}"
         for kind, count in sorted(entry.loop.items()):
             yield f"{entry.title}: the loop audit found {count} table(s) `{kind}` in one day"
+    altered = [(e.title, one["at"], one["statement"]) for e in found for one in e.altered]
+    if altered:
+        yield "Made up at the target within a day", ["link", "at", "statement"], altered
     for error in errors:
         yield error_block(error)
 

@@ -127,6 +127,7 @@ def _data(runs: list[RunSummary]) -> dict[str, Any]:
         "behind": last.behind,
         "lag_seconds": round(last.lag_seconds, 1),
         "waiting": _waiting(last),
+        "altered": [statement for run in runs for statement in run.altered],
         "counts": dict(counts),
         "open_conflicts": last.counts.get("open_conflicts", 0),
         "tables": {table: dict(by_kind) for table, by_kind in sorted(tables.items())},
@@ -150,6 +151,8 @@ def _show(output: Output, data: dict[str, Any]) -> None:
     rows = [(t, *(c.get(kind, 0) for kind in kinds)) for t, c in data["tables"].items()]
     if rows:
         output.table("Tables", ["table", *kinds], rows)
+    for statement in data["altered"]:
+        output.line(f"Made up: {statement}")
     if data["counts"].get("already_applied"):
         output.line("Another run had applied a batch of this one, which wrote nothing for it.")
     if data["paused"]:

@@ -79,7 +79,8 @@ class Plan:
 
     `deadline` is in seconds of the monotonic clock. `tables` and `source_tables` hold the carried
     tables as they are at each site, by topic; `modes` is how the connector spells values.
-    `cascades` are the foreign keys whose cascades the source does not log.
+    `cascades` are the foreign keys whose cascades the source does not log. `altered` holds the
+    statements that were run to make the tables alike (`ddl: additive`).
     """
 
     link: str
@@ -92,6 +93,7 @@ class Plan:
     deadline: float
     modes: ValueModes = field(default_factory=ValueModes)
     cascades: tuple[ForeignKey, ...] = ()
+    altered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class RunSummary:
     that of the lane of the link which is the furthest behind. `consistency`: see
     `Checkpoint.consistency`. `loop` counts the loop audit's findings of the last day, by kind.
     `ranges` is what its batches applied, put together; `open_records` counts by `table/kind`.
+    `altered`: see `Plan`.
     """
 
     link: str
@@ -176,3 +179,4 @@ class RunSummary:
     loop: Mapping[str, int] = field(default_factory=dict)
     ranges: OffsetRanges = field(default_factory=lambda: OffsetRanges(()))
     open_records: Mapping[str, int] = field(default_factory=dict)
+    altered: tuple[str, ...] = ()

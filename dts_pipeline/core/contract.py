@@ -280,7 +280,7 @@ def _shown_type(column: Column) -> str:
 def _collation_differences(
     column: Column, twin: Column, source: Table, target: Table
 ) -> Iterator[Difference]:
-    one, two = _canonical(column.collation), _canonical(twin.collation)
+    one, two = canonical_collation(column.collation), canonical_collation(twin.collation)
     if one is None or two is None or one == two:
         return
     keyed = {name for _, columns in target.unique_keys for name in columns}
@@ -307,7 +307,7 @@ def _collation_differences(
     )
 
 
-def _canonical(collation: str | None) -> str | None:
+def canonical_collation(collation: str | None) -> str | None:
     """One spelling for a collation that servers name differently."""
     if collation is None:
         return None

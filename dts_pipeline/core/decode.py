@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from types import NoneType
 from typing import Any
@@ -18,7 +18,8 @@ import msgspec
 from dts_pipeline.core.decode_codec import UNREADABLE, Codec, codec_of
 from dts_pipeline.core.decode_errors import ValueDecodeError
 from dts_pipeline.core.decode_modes import ValueModes, lossy_modes
-from dts_pipeline.core.older_events import reshape
+from dts_pipeline.core.older_events import FILLED, reshape
+from dts_pipeline.core.presets import older_value
 from dts_pipeline.core.schema import Column, Table
 from dts_pipeline.errors import TerminalError
 
@@ -78,7 +79,9 @@ def decode_rows(
         if empty_enums and codec.stand_in is not None and "" in values:
             errors[name] = [i for i, value in zip(index, values, strict=True) if value == ""]
             codec = codec.standing_in()
-        decoded = _ColumnReader(table, table.column(name), codec, index).read(values)
+        reader = _ColumnReader(table, table.column(name), codec, index)
+        fills = older is not None and older.fills_presets
+        decoded = reader.read_filled(values) if fills else reader.read(values)
         columns[name] = decoded if whole else _spread(decoded, index, len(rows))
     return DecodedRows(columns, present, errors)
 
@@ -189,6 +192,17 @@ class _ColumnReader:
     column: Column
     codec: Codec
     index: Sequence[int]
+
+    def read_filled(self, values: list[Any]) -> list[Any]:
+        """Those of older events are the constant that the column began with."""
+        if FILLED not in values:
+            return self.read(values)
+        told = [i for i, value in enumerate(values) if value is not FILLED]
+        reader = replace(self, index=[self.index[i] for i in told])
+        decoded = [older_value(self.column)] * len(values)
+        for i, value in zip(told, reader.read([values[i] for i in told]), strict=True):
+            decoded[i] = value
+        return decoded
 
     def read(self, values: list[Any]) -> list[Any]:
         kinds = set(map(type, values))

@@ -58,6 +58,15 @@ def unknown_columns(
     return found
 
 
+def without_extra(source: Table, target: Table | None) -> Table:
+    """The source's table with the columns excluded that the target lacks (`ddl: ignore`)."""
+    if target is None:
+        return source
+    names = {column.name.lower() for column in target.columns}
+    extra = {c.name for c in source.columns if c.name.lower() not in names}
+    return source.excluding(extra - set(source.primary_key))
+
+
 def _stripped(
     rows: Sequence[object], names: Collection[str]
 ) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

@@ -9,11 +9,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.links import Ddl, Link, MarkKind
 from dts_pipeline.core.schema import Dialect
 
 LEDGER_SCHEMA = "dts"
 _LEDGER_RIGHTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, CREATE TEMPORARY TABLES"
+ALTER_RIGHTS = ("ALTER", "CREATE", "INDEX")
+"""What `ddl: additive` needs at a target besides the rights on rows."""
+_GRANT = re.compile(r"GRANT (.+?) ON (?:TABLE )?(\*|`(?:[^`]|``)*`)\.(\*|`(?:[^`]|``)*`) TO ")
 _CLASS = re.compile(r"\[[^\]]+\]")
 
 
@@ -30,12 +33,16 @@ class Account:
 
 @dataclass(frozen=True)
 class SiteUse:
-    """What an installation does at a site: patterns of the tables it writes, and only reads."""
+    """What an installation does at a site: patterns of the tables it writes, and only reads.
+
+    `altered` are those of the written ones that it also makes and alters (`ddl: additive`).
+    """
 
     dialect: Dialect
     mark: MarkKind
     written: tuple[str, ...]
     read: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, site: str, links: Iterable[Link], dialect: Dialect, mark: MarkKind) -> SiteUse:
@@ -43,7 +50,13 @@ class SiteUse:
         links = list(links)
         written = _unique(p for link in links if link.target == site for p in link.tables)
         read = _unique(p for link in links if link.source == site for p in link.tables)
-        return cls(dialect, mark, written, tuple(p for p in read if p not in written))
+        altered = _unique(
+            p
+            for link in links
+            if link.target == site and link.ddl is Ddl.ADDITIVE
+            for p in link.tables
+        )
+        return cls(dialect, mark, written, tuple(p for p in read if p not in written), altered)
 
 
 def pipeline_grants(account: Account, use: SiteUse) -> list[str]:
@@ -52,6 +65,7 @@ def pipeline_grants(account: Account, use: SiteUse) -> list[str]:
         _grant("SELECT, INSERT, UPDATE, DELETE", place, account) for place in _places(use.written)
     ]
     grants += [_grant("SELECT", place, account) for place in _places(use.read)]
+    grants += [_grant(", ".join(ALTER_RIGHTS), p, account) for p in _places(use.altered)]
     grants.append(_grant(_LEDGER_RIGHTS, f"{_name(LEDGER_SCHEMA)}.*", account))
     if use.mark is MarkKind.ORIGIN and use.written:
         right = "REPLICATION_APPLIER" if use.dialect is Dialect.MYSQL else "BINLOG REPLAY"
@@ -77,6 +91,27 @@ def connector_grants(account: Account, use: SiteUse) -> list[str]:
     else:
         rights = "RELOAD, REPLICATION SLAVE, BINLOG MONITOR"
     return [*grants, _grant(rights, "*.*", account)]
+
+
+def lacking_rights(shown: Iterable[str], full_name: str, wanted: Sequence[str]) -> list[str]:
+    """Those of `wanted` that no line of SHOW GRANTS gives on a table (`schema.table`)."""
+    held: set[str] = set()
+    for line in shown:
+        match = _GRANT.match(line)
+        if match and _covers(match[2], match[3], full_name):
+            held |= {right.strip().upper() for right in match[1].split(",")}
+    return [] if "ALL PRIVILEGES" in held else [right for right in wanted if right not in held]
+
+
+def _covers(schema: str, table: str, full_name: str) -> bool:
+    """Whether a GRANT's place holds the table; `%` and `_` of a schema are wildcards."""
+    own_schema, _, own_table = full_name.partition(".")
+    plain = schema[1:-1].replace("``", "`")
+    parts = re.findall(r"\\.|.", plain, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    pattern = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
+    in_schema = schema == "*" or re.fullmatch(pattern, own_schema, re.DOTALL) is not None
+    return in_schema and table in ("*", _name(own_table))
 
 
 def grants_script(pipeline: Account, connector: Account | None, use: SiteUse) -> str:

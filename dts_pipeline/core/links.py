@@ -18,6 +18,14 @@ class MarkKind(StrEnum):
     COMMENT = "comment"
 
 
+class Ddl(StrEnum):
+    """What a link does about tables that are not alike."""
+
+    STOP = "stop"  # it stops until somebody has made them so
+    ADDITIVE = "additive"  # it gives the target what the source has more
+    IGNORE = "ignore"  # it leaves out columns that the target lacks; one-way links only
+
+
 class Start(StrEnum):
     """Where a link without a checkpoint begins."""
 
@@ -109,6 +117,7 @@ class Link:
     carries_on: frozenset[str] = frozenset()
     carried_domains: frozenset[int] = frozenset()
     start: Start = Start.EARLIEST
+    ddl: Ddl = Ddl.STOP
     truncate: str = "stop"
     on_poison: str = "stop"
     quarantine_limit: int = 100

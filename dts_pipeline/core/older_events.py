@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dts_pipeline.core.presets import older_value
 from dts_pipeline.core.schema import Table
+
+FILLED = object()
+"""Stands in a row for the constant that ADD COLUMN gave it (`presets.older_value`)."""
 
 
 def reshape(rows: Iterable[dict[str, Any]], source: Table, target: Table) -> None:
@@ -14,7 +18,8 @@ def reshape(rows: Iterable[dict[str, Any]], source: Table, target: Table) -> Non
     Two changes can be told by the columns' names alone:
 
     - a row that lacks columns is from before ADD COLUMN. The server gave NULL to the rows that were
-      there, if the column is `null_by_default` at both sites; only such columns are filled.
+      there, if the column is `null_by_default` at both sites, and such columns are filled. Where
+      `source.fills_presets`, those with the same constant default at both sites get FILLED.
     - a row with columns that neither table has is from before DROP COLUMN. They are left out.
 
     A row with both may be from before a RENAME COLUMN, whose value must not be lost: it is left as
@@ -25,9 +30,18 @@ def reshape(rows: Iterable[dict[str, Any]], source: Table, target: Table) -> Non
     at_source, at_target = (
         {c.name for c in t.written_columns if c.null_by_default} for t in (source, target)
     )
+    filling: dict[str, Any] = dict.fromkeys(at_source & at_target)
+    filling |= dict.fromkeys(_preset_columns(source, target), FILLED)
     for row in rows:
         lacking, unknown = written - row.keys(), row.keys() - known
-        if lacking <= (at_source & at_target) and not (lacking and unknown):
-            row.update(dict.fromkeys(lacking))
+        if lacking <= filling.keys() and not (lacking and unknown):
+            row.update({name: filling[name] for name in lacking})
             for name in unknown:
                 del row[name]
+
+
+def _preset_columns(source: Table, target: Table) -> set[str]:
+    if not source.fills_presets:
+        return set()
+    there, here = ({c.name: older_value(c) for c in t.written_columns} for t in (source, target))
+    return {n for n, value in here.items() if value is not None and value == there.get(n)}

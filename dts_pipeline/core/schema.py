@@ -14,6 +14,15 @@ class Dialect(StrEnum):
     MYSQL = "mysql"
 
 
+class Default(StrEnum):
+    """What an INSERT that does not name the column gives it."""
+
+    NONE = "none"  # nothing is stated: NULL, or the INSERT must name it
+    LITERAL = "literal"  # a constant, which ADD COLUMN gives to the rows that are there
+    NOW = "now"  # the time of the INSERT, or of ADD COLUMN: another value at each site
+    COMPUTED = "computed"  # an expression
+
+
 @dataclass(frozen=True)
 class Column:
     """A column: `data_type` is the bare type (`int`), `column_type` the whole (`int(10) unsigned`).
@@ -21,6 +30,8 @@ class Column:
     `is_json` is true for JSON on MySQL and for a LONGTEXT with a json_valid() check on MariaDB.
     `null_by_default` is true where it may be NULL and has no other default: ADD COLUMN then gave
     NULL to the rows that were there. `needs_value` is true where an INSERT must name the column.
+    `preset` is the text of a LITERAL default, unquoted. `on_update` is true where the server sets a
+    new time by itself.
     `excluded` is dts.yaml's: each site keeps its own values, and the other's are not looked at.
     """
 
@@ -35,6 +46,9 @@ class Column:
     is_json: bool = False
     null_by_default: bool = False
     needs_value: bool = False
+    default: Default = Default.NONE
+    preset: str = ""
+    on_update: bool = False
     excluded: bool = False
 
     @property
@@ -77,7 +91,8 @@ class Table:
 
     `unique_keys` maps each secondary unique index to its columns. `foreign_keys` are those of this
     table's own columns. `reads_older` of the source's table tells that it is known to be as it was
-    when its events were read or newer, so that events with other columns are from before an ALTER.
+    when its events were read or newer, so that events with other columns are from before an ALTER;
+    with `fills_presets` (`ddl: additive`) also if they lack a column that has a constant default.
     """
 
     schema: str
@@ -88,6 +103,7 @@ class Table:
     engine: str = "InnoDB"
     foreign_keys: tuple[ForeignKey, ...] = ()
     reads_older: bool = False
+    fills_presets: bool = False
 
     @property
     def full_name(self) -> str:

@@ -90,6 +90,11 @@ def family_of(column: Column) -> str | None:
     return next((name for name, types in FAMILIES.items() if kind in types), None)
 
 
+def labels_of(column: Column) -> list[str]:
+    """The labels of an ENUM or SET as the type spells them, in order."""
+    return _LABEL.findall(column.column_type)
+
+
 def misfit(source: Column, target: Column) -> Misfit | None:
     """Why values of `source` may not arrive equal in `target`; None when all of them do.
 
@@ -213,8 +218,7 @@ def _fits_bytes(source: Column, target: Column) -> Misfit | None:
 
 
 def _fits_labels(source: Column, target: Column) -> Misfit | None:
-    labels = set(_LABEL.findall(source.column_type))
-    if labels <= set(_LABEL.findall(target.column_type)):
+    if set(labels_of(source)) <= set(labels_of(target)):
         return None
     return _refused("labels that it does not know are refused there")
 

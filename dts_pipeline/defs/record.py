@@ -57,6 +57,7 @@ def metadata_of(summary: RunSummary) -> dict[str, Any]:
         "lag_seconds": float(summary.lag_seconds),
         "consistency": summary.consistency,
         **_waiting(summary.waiting),
+        **({"altered": "\n".join(summary.altered)} if summary.altered else {}),
         **tables_of(summary),
         **counts,
         **{f"seconds/{stage}": round(s, 3) for stage, s in summary.seconds.items()},

@@ -34,6 +34,7 @@ class SiteFacts:
     `refused` maps a table to the rights that were refused on it. `triggers` and `replicas` are
     None where the account may not see them.
     `clock_ahead` is in seconds against this machine, `clock_doubt` how far it may be off.
+    `grants` are SHOW GRANTS' lines, None where they were not asked.
     `checkpoints` are those of the links that write here, by link; `used_marks` names the links
     whose next GTID the server has executed already.
     """
@@ -53,6 +54,7 @@ class SiteFacts:
     incarnation: str = ""
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     used_marks: frozenset[str] = frozenset()
+    grants: tuple[str, ...] | None = None
 
     def is_on(self, variable: str) -> bool:
         """Whether a boolean variable is on; False for one that the server does not have."""

@@ -89,6 +89,7 @@ def probe_site(database: Database, links: Iterable[Link], connector_user: str) -
         incarnation=facts.incarnation,
         checkpoints=checkpoints,
         used_marks=_used_marks(database, facts.dialect, checkpoints),
+        grants=tuple(str(row[0]) for row in database.query("SHOW GRANTS")),
     )
 
 

@@ -11,9 +11,12 @@ from dts_pipeline.core.contract import (
     unlogged_cascades,
     untold,
 )
-from dts_pipeline.core.exclusion import EXCLUDE_UNKNOWN_REMEDY, unknown_columns
+from dts_pipeline.core.ddl import COPIES_REMEDY, is_copy
+from dts_pipeline.core.exclusion import EXCLUDE_UNKNOWN_REMEDY, unknown_columns, without_extra
+from dts_pipeline.core.grants import ALTER_RIGHTS, lacking_rights
 from dts_pipeline.core.lanes import refuse_divided
-from dts_pipeline.core.links import Link
+from dts_pipeline.core.links import Ddl, Link
+from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, of_difference, warning
@@ -33,12 +36,26 @@ def tables_exist(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts
         )
     for table in carried:
         if table.full_name not in target.tables:
+            if _is_made(link, table):
+                yield warning(
+                    "the table does not exist at the target; the link's next run makes it there",
+                    "Nothing to do, or leave it out (`!schema.table` among `tables`).",
+                    table=table.full_name,
+                    site=link.target,
+                )
+                continue
             yield error(
                 "the table does not exist at the target, or the account may not see it",
                 f"Create it at site {link.target}, or narrow the table patterns.",
                 table=table.full_name,
                 site=link.target,
             )
+
+
+def _is_made(link: Link, table: Table) -> bool:
+    """Whether an additive link makes the table, unless it was dropped at the target."""
+    copied = is_copy(table.full_name)
+    return link.ddl is Ddl.ADDITIVE and bool(table.primary_key) and not copied
 
 
 @link_check("table_contract", "the tables of both sites fit each other")
@@ -48,6 +65,8 @@ def tables_fit(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -
     for table in facts.carried(link):
         twin = there.get(table.full_name)
         if twin is not None:
+            if link.ddl is Ddl.IGNORE:
+                table = without_extra(table, twin)
             for difference in compare_tables(table, twin, source.dialect, target.dialect):
                 yield of_difference(difference, grave=is_grave(difference, link))
 
@@ -82,6 +101,46 @@ def tables_writable(facts: Facts, link: Link, source: SiteFacts, target: SiteFac
                     table=table.full_name,
                     site=site.name,
                 )
+
+
+@link_check("ddl_rights_unseen", "the account may make up tables and columns (`ddl: additive`)")
+def tables_alterable(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts) -> Problems:
+    """By SHOW GRANTS: an ALTER cannot be tried without changing something, and roles may add."""
+    if link.ddl is not Ddl.ADDITIVE or target.grants is None:
+        yield SKIP
+        return
+    for table in facts.carried(link):
+        lacking = lacking_rights(target.grants, table.full_name, ALTER_RIGHTS)
+        if lacking:
+            yield warning(
+                f"no GRANT of the account {facts.config.sites[target.name].user} has "
+                f"{', '.join(lacking)}: a schema change at {link.source} would end the link's runs "
+                "with ddl_refused",
+                "Run the GRANTs of `dts init --print`.",
+                table=table.full_name,
+                site=target.name,
+            )
+
+
+@link_check("ddl_copies", "the copies of online schema changes are left out (`ddl: additive`)")
+def copies_left_out(_facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
+    """gh-ost and pt-online-schema-change copy a table under another name, and swap it in."""
+    if link.ddl is not Ddl.ADDITIVE:
+        yield SKIP
+        return
+    caught = [name for name in sorted(source.tables) if link.matches(_copy_of(name))]
+    if caught:
+        yield warning(
+            f"`tables` would carry {_copy_of(caught[0])}, as gh-ost makes it: the link would stop "
+            "for the time of such a change",
+            COPIES_REMEDY,
+            site=source.name,
+        )
+
+
+def _copy_of(full_name: str) -> str:
+    schema, _, table = full_name.partition(".")
+    return f"{schema}._{table}_gho"
 
 
 @link_check("column_missing", "the columns that policies compare are there")

@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
-from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
+from dts_pipeline.core.links import Ddl
 from dts_pipeline.core.marks import Mark, mark_uuid
 from dts_pipeline.core.points import Point, reached
-from dts_pipeline.errors import TerminalError
+from dts_pipeline.errors import TerminalError, TransientError
+from dts_pipeline.stages.ddl import site_tables
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -48,20 +49,29 @@ def _applied_request(runtime: LinkRuntime, request: ApplyRequest) -> ApplyResult
     event lacks would be overwritten, what it has more would be lost. If both sites' tables still
     are as they were, the events are from before. It is asked only here, as a batch is rarely so.
     """
+    additive = runtime.link.ddl is Ddl.ADDITIVE
     try:
         return runtime.writer.apply(request)
     except TerminalError as error:
-        if error.code != "column_missing" or not _unchanged(runtime, request):
+        if error.code != "column_missing":
             raise
-    older = {name: replace(t, reads_older=True) for name, t in request.source_tables.items()}
+        if site_tables(runtime) != (request.source_tables, request.tables):
+            if additive:
+                raise _changed(runtime, error) from None
+            raise
+    older = {
+        name: replace(t, reads_older=True, fills_presets=additive)
+        for name, t in request.source_tables.items()
+    }
     return runtime.writer.apply(replace(request, source_tables=older))
 
 
-def _unchanged(runtime: LinkRuntime, request: ApplyRequest) -> bool:
-    matches, excluded = runtime.link.matches, runtime.link.excluded_columns
-    return (
-        read_tables(runtime.source, matches, excluded) == request.source_tables
-        and read_tables(runtime.target, matches, excluded) == request.tables
+def _changed(runtime: LinkRuntime, error: TerminalError) -> TransientError:
+    return TransientError(
+        "tables_changed",
+        "a table was changed while the run was under way; nothing of the batch was written",
+        where={"link": runtime.link.name, **error.where},
+        remedy="The next run makes up at the target what is new, and goes on by itself.",
     )
 
 

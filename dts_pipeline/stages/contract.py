@@ -13,6 +13,7 @@ from dts_pipeline.core.message_size import can_exceed
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.setting_contract import Capture, compare_settings
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.ddl import site_tables
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -37,8 +38,7 @@ def contract(runtime: LinkRuntime) -> ContractReport:
     `connector_failed`, `connector_position_lost` or `connector_stopped`.
     """
     link = runtime.link
-    source = read_tables(runtime.source, link.matches, link.excluded_columns)
-    target = read_tables(runtime.target, link.matches, link.excluded_columns)
+    source, target = site_tables(runtime)
     settings = connector_settings(runtime)
     by_settings = setting_differences(runtime, settings, source.values())
     by_tables = table_differences(runtime, source, target)

@@ -26,6 +26,7 @@ from dts_pipeline.stages.contract import (
     table_differences,
 )
 from dts_pipeline.stages.counters import check_counters
+from dts_pipeline.stages.ddl import made_alike
 from dts_pipeline.stages.lanes import arranged
 from dts_pipeline.stages.runtime import PACED_SECONDS, LinkRuntime
 
@@ -38,20 +39,23 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
 
     Raises TerminalError: `ledger_missing`, `table_missing`, `topic_missing`, `topic_compacted`,
     `topic_recreated`, `partitions_added`, `offsets_lost`, `start_needed`, `source_changed`,
-    `lanes_changed`, `lanes_divide`, a code of the contract between the sites' tables;
-    TransientError where a server is away.
+    `lanes_changed`, `lanes_divide`, a code of the contract between the sites' tables or of
+    `stages.ddl.made_alike`; TransientError where a server is away.
     """
     link = runtime.link
     started = time.monotonic()
     runtime.ledger.installation()
     settings = connector_settings(runtime)
-    carried = read_tables(runtime.source, link.whole.matches, link.excluded_columns)
+    alike = made_alike(runtime)
+    source_tables, tables = alike.source, alike.target
+    carried = source_tables
+    if link.own:
+        carried = read_tables(runtime.source, link.whole.matches, link.excluded_columns)
     refuse_divided(link, carried)
-    source_tables = {name: table for name, table in carried.items() if link.matches(name)}
-    tables = read_tables(runtime.target, link.matches, link.excluded_columns)
     found = setting_differences(runtime, settings, source_tables.values())
     refuse(runtime, (difference for difference in found if difference.changes_rows))
     check_tables(runtime, source_tables, tables)
+    alike.remember()
     check_counters(link, source_tables, tables)
     _check_domain(runtime)
     checkpoint = arranged(runtime, carried)
@@ -76,6 +80,7 @@ def plan_ranges(runtime: LinkRuntime) -> Plan:
         deadline=started + runtime.limits.max_seconds,
         modes=ValueModes.of(settings or {}),
         cascades=unlogged(runtime, source_tables),
+        altered=tuple(change.statement for change in alike.altered),
     )
 
 

@@ -54,8 +54,9 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         "duplicates": len(events) - len(kept),
         "marked": int(kept["marked"].sum()),
     }
-    if runtime.link.excluded_columns:
-        kept = without_excluded(kept, runtime.link.excluded_columns)
+    excluded = _excluded(plan)
+    if excluded:
+        kept = without_excluded(kept, excluded)
     if runtime.link.pair:
         bounced = put_back(kept, runtime.link.restless_columns)
     cascades = cascades_of(runtime.link, plan, kept) if plan.cascades else None
@@ -71,6 +72,15 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         counts=counts,
         seconds={**batch.seconds, "normalize": time.monotonic() - began},
     )
+
+
+def _excluded(plan: Plan) -> dict[str, list[str]]:
+    """The columns that are left out, by table: dts.yaml's, and what `ddl: ignore` adds."""
+    found = {
+        table.full_name: [column.name for column in table.columns if column.excluded]
+        for table in plan.source_tables.values()
+    }
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def _audits(link: Link) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.batches import Batch, Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.envelope import EVENT_COLUMNS, parse_events
 from dts_pipeline.core.gtids import GtidSet
@@ -16,6 +15,7 @@ from dts_pipeline.core.ranges import OffsetRange, OffsetRanges, TopicPartition
 from dts_pipeline.core.selection import Selection, against
 from dts_pipeline.core.thinning import thin
 from dts_pipeline.errors import TerminalError
+from dts_pipeline.stages.ddl import site_tables
 from dts_pipeline.stages.plan import check_tables, connector_modes
 from dts_pipeline.stages.reduce import normalize
 from dts_pipeline.stages.runtime import LinkRuntime
@@ -58,8 +58,7 @@ def select(runtime: LinkRuntime, selection: Selection) -> SelectedRange:
     link = runtime.link
     runtime.ledger.installation()
     modes = connector_modes(runtime)
-    source_tables = read_tables(runtime.source, link.matches, link.excluded_columns)
-    tables = read_tables(runtime.target, link.matches, link.excluded_columns)
+    source_tables, tables = site_tables(runtime)
     check_tables(runtime, source_tables, tables)
     standing = runtime.standing()
     checkpoint = standing or Checkpoint(

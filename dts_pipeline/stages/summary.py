@@ -65,6 +65,7 @@ def summarize(runtime: LinkRuntime, plan: Plan, applied: Sequence[Applied]) -> R
         consistency=checkpoint.consistency(link.transaction_topic),
         ranges=OffsetRanges.joined(b.ranges for b in applied if b.outcome == "applied"),
         open_records=open_records,
+        altered=plan.altered,
     )
 
 

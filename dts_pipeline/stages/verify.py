@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from dts_pipeline.adapters.database import Database
-from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.adapters.verify_state import VerifyState
 from dts_pipeline.core.checksums import TablePair
 from dts_pipeline.core.contract import compare_tables
@@ -29,6 +28,7 @@ from dts_pipeline.core.verification import (
 from dts_pipeline.errors import DtsError, TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, Patience, has_run, judge
 from dts_pipeline.stages.compare import Limits, TableComparison, comparing
+from dts_pipeline.stages.ddl import site_tables
 from dts_pipeline.stages.recorded import recorded
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -100,10 +100,7 @@ def verify(
 def table_pairs(comparison: Comparison, names: Sequence[str] = ()) -> list[TablePair]:
     """The tables to compare as they are at both sites; refuses what cannot be compared."""
     link = comparison.links[0].link
-    first, second = (
-        read_tables(database, link.matches, link.excluded_columns)
-        for database in comparison.databases
-    )
+    first, second = site_tables(comparison.links[0])
     unknown = sorted(set(names) - first.keys() - second.keys())
     if unknown:
         raise TerminalError(

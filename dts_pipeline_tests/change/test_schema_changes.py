@@ -5,18 +5,26 @@ Every test holds a row of the table in docs/schema-changes.md.
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Iterator
 
 import pytest
 
-from dts_pipeline.commands import exits
 from dts_pipeline.errors import DtsError
+from dts_pipeline_tests.change.altering import (
+    Swap,
+    either_side,
+    ends_equal,
+    starts_anew,
+    stopped,
+    stopped_by,
+    swap_by_gh_ost,
+    swap_by_pt_osc,
+    wait_for_writers,
+)
 from dts_pipeline_tests.change.writers import writing
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
-from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
@@ -24,9 +32,6 @@ ITEM = """
 CREATE TABLE {0} (id BIGINT PRIMARY KEY, n INT NOT NULL, name VARCHAR(20), amount DECIMAL(8,2),
 kind ENUM('one','two')) CHARACTER SET utf8mb4
 """
-either_side = pytest.mark.parametrize(
-    ("here", "there"), ["ab", pytest.param("b", "a", marks=full_only)]
-)
 
 
 @pytest.fixture(
@@ -36,7 +41,9 @@ def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     stack: Stack = request.getfixturevalue(request.param)
-    made = Bench(Rig(stack, "ddl", tmp_path_factory.mktemp("ddl")).create(ITEM.format("warm")))
+    rig = Rig(stack, "ddl", tmp_path_factory.mktemp("ddl"))
+    rig.changes = {"pairs": {"pair": {"tables": [f"{rig.name}.*", f"!{rig.name}._*"]}}}
+    made = Bench(rig.create(ITEM.format("warm")))
     made.goes_on()
     yield made
     made.remove_connectors()
@@ -50,51 +57,6 @@ def table(bench: Bench, name: str, here: str) -> str:
     bench.rig.sync()
     bench.rig.assert_equal()
     return name
-
-
-def stopped(rig: Rig) -> dict[str, DtsError | None]:
-    """A run of both links, and the error that each ended with."""
-    found: dict[str, DtsError | None] = {}
-    for link in (rig.forth, rig.back):
-        found[link] = None
-        try:
-            rig.run(link)
-        except DtsError as error:
-            found[link] = error
-    return found
-
-
-def stopped_by(bench: Bench, code: str) -> DtsError:
-    """Both links stop by this code, and by no other; gives the first one's error."""
-    found = list(stopped(bench.rig).values())
-    assert [error and error.code for error in found] == [code, code]
-    assert found[0] is not None
-    return found[0]
-
-
-def wait_for_writers() -> None:
-    """Time for events of this moment's shape to come into being and into Kafka."""
-    time.sleep(0.8)
-
-
-def ends_equal(bench: Bench) -> None:
-    bench.rig.sync()
-    bench.rig.sync()
-    bench.rig.assert_equal()
-
-
-def starts_anew(bench: Bench) -> None:
-    """What docs/schema-changes.md says of events that cannot be told: pass them over, repair."""
-    for side in "ab":
-        bench.rig.await_events(side)
-    for link in (bench.rig.forth, bench.rig.back):
-        done = bench.dts("checkpoint", link, "--to", "latest", "--execute", "--json")
-        assert done.exit_code == exits.DONE, done.output
-    done = bench.dts(
-        "repair", "pair", "--winner", bench.rig.sites[0], "--execute", "--carry", "--json"
-    )
-    assert done.exit_code == exits.DONE, done.output
-    ends_equal(bench)
 
 
 @either_side
@@ -241,6 +203,51 @@ def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, the
         bench.rig.sql(there, f"ALTER TABLE {name} {alter}")
         wait_for_writers()
     starts_anew(bench)
+
+
+@either_side
+def test_a_dropped_table(bench: Bench, here: str, there: str) -> None:
+    """The link from the other side stops until that has dropped it, too."""
+    name = table(bench, "gone", here)
+    bench.rig.sql(here, f"DROP TABLE {name}")
+    found = stopped(bench.rig)
+    error = found.pop(bench.rig.back if here == "a" else bench.rig.forth)
+    assert error is not None
+    assert error.code == "table_missing"
+    assert list(found.values()) == [None]
+    bench.rig.sql(there, f"DROP TABLE {name}")
+    ends_equal(bench)
+
+
+@either_side
+def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
+    """At rest: both links stop until the other side has renamed it, too."""
+    name = table(bench, "old", here)
+    rename = f"RENAME TABLE {name} TO new_{name}"
+    bench.rig.sql(here, rename)
+    stopped_by(bench, "table_missing")
+    bench.rig.sql(there, rename)
+    with writing(bench.rig, f"new_{name}"):
+        wait_for_writers()
+    ends_equal(bench)
+
+
+@either_side
+@pytest.mark.parametrize("swap", [swap_by_gh_ost, swap_by_pt_osc])
+def test_a_table_that_a_tool_copies_and_swaps_in(
+    bench: Bench, swap: Swap, here: str, there: str
+) -> None:
+    """To the links it is the ALTER, at the moment of the swap; the copies are left out."""
+    name = table(bench, swap.__name__[8:10], here)
+    alter = "ADD COLUMN extra INT"
+    with writing(bench.rig, name):
+        wait_for_writers()
+        swap(bench.rig, here, name, alter)
+        wait_for_writers()
+        stopped_by(bench, "column_missing")
+        bench.rig.sql(there, f"ALTER TABLE {name} {alter}")
+        wait_for_writers()
+    ends_equal(bench)
 
 
 @either_side

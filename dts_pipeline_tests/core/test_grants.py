@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dts_pipeline.core.grants import (
+    ALTER_RIGHTS,
     Account,
     SiteUse,
     connector_grants,
     grants_script,
+    lacking_rights,
     pipeline_grants,
     preflight_grants,
 )
-from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.links import Ddl, Link, MarkKind
 from dts_pipeline.core.schema import Dialect
 
 DTS = Account("dts")
@@ -103,6 +107,37 @@ def test_what_a_site_is_used_for_follows_from_the_links() -> None:
     assert (found.written, found.read) == (("shop.*",), ("crm.*",))
     only_written = SiteUse.of("c", [there, back, report], Dialect.MYSQL, MarkKind.ORIGIN)
     assert (only_written.written, only_written.read) == (("shop.*", "crm.*"), ())
+
+
+def test_an_additive_link_alters_at_its_target_only() -> None:
+    link = Link("report", "a", "c", ("shop.*",), "a", MarkKind.COMMENT, ddl=Ddl.ADDITIVE)
+    at_target = SiteUse.of("c", [link], Dialect.MYSQL, MarkKind.COMMENT)
+    assert "GRANT ALTER, CREATE, INDEX ON `shop`.* TO 'dts'@'%';" in pipeline_grants(DTS, at_target)
+    for other in (
+        SiteUse.of("a", [link], Dialect.MYSQL, MarkKind.COMMENT),
+        SiteUse.of("c", [replace(link, ddl=Ddl.STOP)], Dialect.MYSQL, MarkKind.COMMENT),
+    ):
+        assert not [line for line in pipeline_grants(DTS, other) if line.startswith("GRANT ALTER")]
+
+
+@pytest.mark.parametrize(
+    ("line", "lacking"),
+    [
+        ("GRANT ALTER, CREATE, INDEX ON `shop`.* TO `dts`@`%`", []),
+        ("GRANT SELECT, ALTER ON `shop`.`item` TO `dts`@`%`", ["CREATE", "INDEX"]),
+        ("GRANT ALL PRIVILEGES ON *.* TO `dts`@`%`", []),
+        ("GRANT ALTER, CREATE, INDEX ON *.* TO `dts`@`%`", []),
+        ("GRANT ALTER, CREATE, INDEX ON `s%`.* TO `dts`@`%`", []),
+        ("GRANT ALTER, CREATE, INDEX ON `sho_`.* TO `dts`@`%`", []),
+        ("GRANT ALTER, CREATE, INDEX ON `sho\\_`.* TO `dts`@`%`", ["ALTER", "CREATE", "INDEX"]),
+        ("GRANT ALTER, CREATE, INDEX ON `dts`.* TO `dts`@`%`", ["ALTER", "CREATE", "INDEX"]),
+        ("GRANT ALTER, CREATE, INDEX ON `shop`.`other` TO `d`@`%`", ["ALTER", "CREATE", "INDEX"]),
+        ("GRANT `role`@`%` TO `dts`@`%`", ["ALTER", "CREATE", "INDEX"]),
+    ],
+)
+def test_the_rights_that_an_account_lacks_on_a_table(line: str, lacking: list[str]) -> None:
+    shown = ["GRANT USAGE ON *.* TO `dts`@`%`", line]
+    assert lacking_rights(shown, "shop.item", ALTER_RIGHTS) == lacking
 
 
 def test_the_script_names_both_accounts_and_holds_no_password() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dts_pipeline.core.decode import ValueModes, decode_rows
 from dts_pipeline.core.older_events import reshape
-from dts_pipeline.core.schema import Column, Table
+from dts_pipeline.core.schema import Column, Default, Table
 from dts_pipeline.errors import TerminalError
 
 ID = Column("id", "int", "int", nullable=False)
@@ -80,4 +80,53 @@ def test_a_renamed_column_is_refused_even_then() -> None:
         decode_rows(
             [b'{"id": 1, "old": 2}'], now, ValueModes(), source=replace(now, reads_older=True)
         )
+    assert refused.value.code == "column_missing"
+
+
+PRESETS = (
+    Column("n", "int", "int", nullable=False, default=Default.LITERAL, preset="7"),
+    Column("amount", "decimal", "decimal(8,2)", default=Default.LITERAL, preset="1.50"),
+    Column("name", "varchar", "varchar(9)", default=Default.LITERAL, preset="it's"),
+    Column("day", "date", "date", default=Default.LITERAL, preset="2026-01-31"),
+    Column("must", "bigint", "bigint", nullable=False, needs_value=True),
+    Column("word", "varchar", "varchar(9)", nullable=False, needs_value=True),
+)
+
+
+def test_columns_with_a_constant_default_get_it_under_additive() -> None:
+    now = table(*PRESETS)
+    rows = [b'{"id": 1}', None]
+    source = replace(now, reads_older=True, fills_presets=True)
+    decoded = decode_rows(rows, now, ValueModes(), source=source)
+    assert decoded.columns == {
+        "id": [1, None],
+        "n": [7, None],
+        "amount": ["1.5", None],
+        "name": ["it's", None],
+        "day": ["2026-01-31", None],
+        "must": [0, None],
+        "word": ["", None],
+    }
+
+
+def test_rows_of_both_shapes_keep_their_order() -> None:
+    now = table(PRESETS[0])
+    rows = [b'{"id": 1, "n": 1}', b'{"id": 2}', b'{"id": 3, "n": 3}']
+    source = replace(now, reads_older=True, fills_presets=True)
+    assert decode_rows(rows, now, ValueModes(), source=source).columns["n"] == [1, 7, 3]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PRESETS[0], preset="8"),
+        replace(PRESETS[0], default=Default.COMPUTED, preset=""),
+        replace(PRESETS[0], nullable=True, default=Default.NONE, preset=""),
+    ],
+    ids=["another constant", "a computed one", "none"],
+)
+def test_a_default_that_is_not_the_same_at_both_sites_is_refused(other: Column) -> None:
+    source = replace(table(other), reads_older=True, fills_presets=True)
+    with pytest.raises(TerminalError) as refused:
+        decode_rows([b'{"id": 1}'], table(PRESETS[0]), ValueModes(), source=source)
     assert refused.value.code == "column_missing"

@@ -193,6 +193,15 @@ def test_records_are_counted_by_table_kind_and_decision() -> None:
     assert not any(name.startswith("recorded/") for name in metadata)
 
 
+def test_what_was_made_up_is_shown_where_there_is_something() -> None:
+    summary = RunSummary(
+        "a_to_b", Checkpoint("a_to_b", "main", 1, 1, {}), 1, {}, {}, {}, 0, 0.0, True
+    )
+    assert "altered" not in metadata_of(summary)
+    altered = replace(summary, altered=("ALTER TABLE x ADD COLUMN y INT", "CREATE INDEX z"))
+    assert metadata_of(altered)["altered"] == "ALTER TABLE x ADD COLUMN y INT\nCREATE INDEX z"
+
+
 def test_written_tables_are_materialized_with_their_counts(
     config: Config, instance: dg.DagsterInstance
 ) -> None:

@@ -30,7 +30,7 @@ from dts_pipeline.config import Config, parse_config, resolve_secrets, secret_va
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan, RunSummary
 from dts_pipeline.core.connector_config import WATERMARK_TABLE, CaptureSite, connector_spec
 from dts_pipeline.core.envelope import parse_events
-from dts_pipeline.core.links import Link
+from dts_pipeline.core.links import Ddl, Link
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Column
 from dts_pipeline.core.statements import quoted
@@ -162,7 +162,8 @@ class Rig:
             with self.stack.application(side) as connection, connection.cursor() as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS `{self.name}`")
                 cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
-            self.stack.grant(side, self.name)
+            alters = any(link.ddl is Ddl.ADDITIVE for link in self.links.values())
+            self.stack.grant(side, self.name, alters=alters)
         side = f"side {self.marker_key} PRIMARY KEY"
         self.both(f"CREATE TABLE zz_marker ({side}, n BIGINT NOT NULL)", *ddl)
         for site in self.sites:
@@ -330,11 +331,12 @@ class Rig:
     # -- looking ------------------------------------------------------------------------------
 
     def checksums(self, side: str) -> dict[str, tuple[Any, ...]]:
-        """Rows and a checksum over the bytes of every column, by table."""
+        """Rows and a checksum over the bytes of every column, wherever it stands, by table."""
         found = {}
         tables = read_tables(self.database(self.site(side)), self.links[self.forth].matches)
         for name, table in tables.items():
-            columns = ", ".join(f"COALESCE(HEX({_text(c)}), 'NULL')" for c in table.columns)
+            by_name = sorted(table.columns, key=lambda column: column.name)
+            columns = ", ".join(f"COALESCE(HEX({_text(c)}), 'NULL')" for c in by_name)
             row = f"CONV(LEFT(SHA2(CONCAT_WS('#', {columns}), 256), 12), 16, 10)"
             query = f"SELECT COUNT(*), COALESCE(SUM({row}), 0) FROM {quoted(table.name)}"
             found[name] = tuple(int(value) for value in self.rows(side, query)[0])

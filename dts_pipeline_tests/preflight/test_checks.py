@@ -658,3 +658,24 @@ def test_the_manual_names_every_code() -> None:
     given -= {"table_contract", "json_text_differs"}  # a heading for codes; harmless, never shown
     assert len(given) > 50
     assert sorted(code for code in given if f"`{code}`" not in manual) == []
+
+
+ADDITIVE = config_text().replace('tables: ["shop.*"]', 'tables: ["shop.*"], ddl: additive')
+LEFT_OUT = ADDITIVE.replace('["shop.*"]', '["shop.*", "!shop._*"]')
+
+
+def test_an_additive_link_needs_rights_and_no_copies() -> None:
+    assert problems(healthy(LEFT_OUT)) == []
+    assert problems(healthy(ADDITIVE)) == [("ddl_copies", "warning")]
+    bare = "GRANT SELECT, INSERT, UPDATE, DELETE ON `shop`.* TO `dts`@`%`"
+    lacks = healthy(LEFT_OUT, sites={"b": site("b", grants=(bare,))})
+    assert problems(lacks) == [("ddl_rights_unseen", "warning")]
+    grants = (bare, "GRANT ALTER, CREATE, INDEX ON `shop`.* TO `dts`@`%`")
+    assert problems(healthy(LEFT_OUT, sites={"b": site("b", grants=grants)})) == []
+
+
+def test_a_table_that_an_additive_link_will_make_is_only_told() -> None:
+    lacks = {"b": site("b", variables={"gtid_domain_id": "2"}, tables={})}
+    found = problems(healthy(LEFT_OUT, sites=lacks))
+    assert ("table_missing", "warning") in found
+    assert ("table_missing", "error") not in found
