@@ -15,9 +15,11 @@ from rich.live import Live
 from rich.text import Text
 
 from dts_pipeline.adapters.connect_api import RegisteredConnector, require_running
+from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.figures import LaneFigures, events_a_second, read_figures
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.load_state import LoadStates
 from dts_pipeline.adapters.loop_ledger import recent_findings
 from dts_pipeline.adapters.sites import open_connect
 from dts_pipeline.commands import exits
@@ -27,6 +29,7 @@ from dts_pipeline.commands.session import Session
 from dts_pipeline.commands.status_view import parts
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.load import LoadState
 from dts_pipeline.errors import DtsError
 
 _Answer = TypeVar("_Answer")
@@ -47,7 +50,8 @@ class LinkStatus:
     timestamps, and how many of its events are missing, by table. `loop`: the loop audit's findings
     of the last day, by kind. `events_per_second`: what batches of the last five minutes read.
     `last_error`: how the last failed run ended (code, message, where, remedy), when (`at`), and
-    whether a run has ended well since (`over`).
+    whether a run has ended well since (`over`). `open_loads`: the loads of its tables that are not
+    done, of a pair with the link to its second site: table, state and percent.
     """
 
     link: str
@@ -66,6 +70,7 @@ class LinkStatus:
     loop: dict[str, int] = field(default_factory=dict)
     events_per_second: float | None = None
     last_error: dict[str, object] | None = None
+    open_loads: list[dict[str, object]] = field(default_factory=list)
     problems: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -77,10 +82,11 @@ class LinkStatus:
     def wants_attention(self) -> bool:
         """Whether somebody should look.
 
-        A problem, a pause, an open conflict, a loop's finding, or the last run has failed.
+        A problem, a pause, an open conflict, a loop's finding, an open load, or the last run has
+        failed.
         """
         failing = self.last_error is not None and not self.last_error["over"]
-        found = self.problems or self.open_conflicts or self.loop or failing
+        found = self.problems or self.open_conflicts or self.loop or self.open_loads or failing
         return bool(found or self.state == "paused")
 
 
@@ -200,6 +206,7 @@ class _Board:
         first = link.lane == link.whole.each_lane()[0].lane
         counts = ledger.open_conflicts(link.name)
         entry.open_conflicts = _by_table({n: c for n, c in counts.items() if _own(link, n, first)})
+        entry.open_loads = _open_loads(database, link)
         entry.loop = recent_findings(database, link.name) if link.pair and first else {}
         lanes = read_figures(database, link.name).lanes
         for lane in (own for own in lanes if own.lane == link.lane):
@@ -270,6 +277,16 @@ def _last_error(lane: LaneFigures) -> dict[str, object] | None:
     if lane.error is None or lane.failed_at is None:
         return None
     return {**lane.error, "at": _iso(lane.failed_at), "over": not lane.is_failing}
+
+
+def _open_loads(database: Database, link: Link) -> list[dict[str, object]]:
+    """The loads of the lane's tables that its target's ledger has; a pair's stand in one ledger."""
+    found = LoadStates(database, link.pair or link.name).all()
+    return [
+        {"table": load.table, "state": load.state.value, "percent": round(load.percent, 1)}
+        for load in found.values()
+        if load.state is not LoadState.DONE and link.takes(load.table, 0)
+    ]
 
 
 def _iso(moment: datetime | None) -> str | None:
