@@ -30,6 +30,8 @@ from pydantic import (
 
 from dts_pipeline.config_lanes import lane_problems, lanes_kind, table_lanes
 from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
+from dts_pipeline.core.condition_parser import parse_condition
+from dts_pipeline.core.conditions import Condition, columns_of
 from dts_pipeline.core.connector_config import LARGEST_MESSAGE_BYTES, MAX_MESSAGE_BYTES
 from dts_pipeline.core.links import (
     MAIN,
@@ -75,6 +77,11 @@ def _table_pattern(pattern: str) -> str:
     return pattern
 
 
+def _condition(text: str) -> str:
+    parse_condition(text)
+    return text
+
+
 def _lane_pattern(pattern: str) -> str:
     return pattern if pattern == "*" else _table_pattern(pattern)
 
@@ -93,6 +100,7 @@ ByteSize = Annotated[
 Name = Annotated[str, Field(pattern=_NAME)]
 TableName = Annotated[str, Field(pattern=r"^[^.\s*?\[]+\.[^.\s*?\[]+$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=64)]
+ConditionText = Annotated[str, AfterValidator(_condition)]
 Owner = Annotated[str, Field(pattern=_OWNER)]
 
 
@@ -277,12 +285,8 @@ class _Carried(_Model):
 
     @model_validator(mode="after")
     def _excluded_columns_are_free(self) -> Self:
-        inside = [p for p in self.tables if not p.startswith("!")]
-        outside = [p[1:] for p in self.tables if p.startswith("!")]
         for table, columns in self.excluded_columns().items():
-            if not any(fnmatchcase(table, p) for p in inside) or any(
-                fnmatchcase(table, p) for p in outside
-            ):
+            if not self.carries(table):
                 raise ValueError(f"`columns` names {table}, which `tables` does not carry")
             for column in sorted(set(columns) & self._compared_columns(table)):
                 raise ValueError(
@@ -290,6 +294,14 @@ class _Carried(_Model):
                     "named by `version`, `newest` or `delta`"
                 )
         return self
+
+    def carries(self, table: str) -> bool:
+        """Whether `tables` matches the name."""
+        inside = [p for p in self.tables if not p.startswith("!")]
+        outside = [p[1:] for p in self.tables if p.startswith("!")]
+        return any(fnmatchcase(table, p) for p in inside) and not any(
+            fnmatchcase(table, p) for p in outside
+        )
 
     def _compared_columns(self, table: str) -> set[str]:
         """The columns of a table that decide about its rows, as far as the file names them."""
@@ -337,6 +349,16 @@ class PairConfig(_Carried):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_rows_are_carried(cls, data: object) -> object:
+        if isinstance(data, dict) and "where" in data:
+            raise ValueError(
+                "`where` is for one-way links: of a pair both sites would have to find the same "
+                "rows inside, also while each changes them"
+            )
+        return data
+
 
 class LinkConfig(_Carried):
     """One-way sync; without a policy, `detect: false` must say that conflicts are overwritten."""
@@ -345,6 +367,22 @@ class LinkConfig(_Carried):
     target: Name
     detect: bool = True
     conflicts: ConflictsConfig | None = None
+    where: dict[TableName, ConditionText] = {}
+
+    @model_validator(mode="after")
+    def _filters_are_of_carried_tables(self) -> Self:
+        excluded = self.excluded_columns()
+        for table, text in self.where.items():
+            if not self.carries(table):
+                raise ValueError(f"`where` names {table}, which `tables` does not carry")
+            for column in columns_of(parse_condition(text)):
+                if column in excluded.get(table, ()):
+                    raise ValueError(f"`where` of {table} names {column}, which `columns` excludes")
+        return self
+
+    def filters(self) -> dict[str, Condition]:
+        """Table → the condition that its rows must meet to be carried."""
+        return {table: parse_condition(text) for table, text in self.where.items()}
 
     @model_validator(mode="after")
     def _detection_needs_a_policy(self) -> Self:
@@ -468,6 +506,7 @@ class Config(_Model):
             policy=_policy(conflicts.policy, first) if conflicts else None,
             table_policies={t: _policy(c.policy, first) for t, c in tables.items() if c.policy},
             excluded_columns=carried.excluded_columns(),
+            filters=carried.filters() if isinstance(carried, LinkConfig) else {},
             counters={t: tuple(c.delta) for t, c in tables.items() if c.delta},
             version_columns=carried.version_columns(),
             mark_domain_id=carried.mark_domain_id,

@@ -204,6 +204,7 @@ class TestWithoutServers:
             ({"state": "paused"}, True),
             ({"open_conflicts": {"shop.item": {"same": 1}}}, True),
             ({"problems": [{"code": "server_unreachable"}]}, True),
+            ({"open_loads": [{"table": "shop.item", "state": "left", "percent": 100.0}]}, True),
             ({"behind": 10_000}, False),
         ],
     )

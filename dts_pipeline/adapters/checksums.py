@@ -46,11 +46,17 @@ class HashReader:
     A context manager: it ends the session.
     """
 
-    def __init__(self, database: Database, table: Table, row_hash: RowHash) -> None:
-        """`row_hash` spells the rows of `table` as `core.checksums` says."""
+    def __init__(
+        self, database: Database, table: Table, row_hash: RowHash, inside: str = ""
+    ) -> None:
+        """`row_hash` spells the rows of `table` as `core.checksums` says.
+
+        Rows that `inside`, SQL over table `t`, is not true of are not seen; '' sees all.
+        """
         self.database = database
         self.table = table
         self._hash = row_hash
+        self._inside = f"({inside.replace('%', '%%')})" if inside else "TRUE"
         self._stack = contextlib.ExitStack()
         self._connection: pymysql.Connection[Any] | None = None
 
@@ -68,7 +74,10 @@ class HashReader:
     def total(self, keys: KeyRange) -> Total:
         """The number and the sum of a range's rows."""
         where, parameters = in_range(self.table, keys)
-        sql = f"SELECT COUNT(*), {self._hash.total()} FROM {self._from()} WHERE {where}"
+        sql = (
+            f"SELECT COUNT(*), {self._hash.total()} FROM {self._from()} "
+            f"WHERE {where} AND {self._inside}"
+        )
         rows, found = self._read(sql, parameters)[0]
         if int(found) >= TOO_LARGE:
             raise self._too_large()
@@ -79,7 +88,7 @@ class HashReader:
         where, parameters = in_range(self.table, keys)
         columns = ", ".join(boundary(c, "t") for c in key_columns(self.table))
         found = self._read(
-            f"SELECT {columns} FROM {self._from()} WHERE {where} "
+            f"SELECT {columns} FROM {self._from()} WHERE {where} AND {self._inside} "
             f"ORDER BY {key_order(self.table)} LIMIT 1 OFFSET {place}",
             parameters,
         )
@@ -88,7 +97,10 @@ class HashReader:
     def rows(self, keys: KeyRange) -> pd.DataFrame:
         """A row a row of the range: the key's columns as `transfer` gives them, and `HASH`."""
         where, parameters = in_range(self.table, keys)
-        sql = f"SELECT {self._key()}, LEFT({self._hash.sql}, 32) FROM {self._from()} WHERE {where}"
+        sql = (
+            f"SELECT {self._key()}, LEFT({self._hash.sql}, 32) FROM {self._from()} "
+            f"WHERE {where} AND {self._inside}"
+        )
         found = pd.DataFrame(self._read(sql, parameters), columns=self.columns, dtype=object)
         if found[HASH].isna().any():
             raise self._too_large()
@@ -147,7 +159,7 @@ class HashReader:
             self._fill(cursor, _STAGE, keys)
             cursor.execute(
                 f"SELECT STRAIGHT_JOIN s.ord, {expression} FROM {_STAGE} AS s "
-                f"JOIN {self._from()} ON {on}",
+                f"JOIN {self._from()} ON {on} WHERE {self._inside}",
                 (),
             )
             return list(cursor.fetchall())

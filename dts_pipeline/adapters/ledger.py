@@ -38,7 +38,8 @@ class Ledger:
                 text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :s"),
                 {"s": t.SCHEMA},
             ).first()
-            for statement in self.ddl()[1 if existing else 0 :]:
+            more = t.added_columns(self.database.engine.dialect, _known_columns(connection))
+            for statement in [*self.ddl()[1 if existing else 0 :], *more]:
                 connection.exec_driver_sql(statement)
             found = connection.scalar(select(t.installation.c.id))
             if found is None:
@@ -206,6 +207,20 @@ def _standing(old: Checkpoint) -> Update:
         c.batch == old.batch,
         c.offsets == old.offsets_json(),
     )
+
+
+def _known_columns(connection: Connection) -> dict[str, set[str]]:
+    """The columns of the ledger's tables that are there, by table."""
+    rows = connection.execute(
+        text(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = :s"
+        ),
+        {"s": t.SCHEMA},
+    )
+    known: dict[str, set[str]] = {}
+    for table, column in rows:
+        known.setdefault(table, set()).add(column)
+    return known
 
 
 def _exists(connection: Connection) -> bool:

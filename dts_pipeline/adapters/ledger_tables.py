@@ -6,6 +6,7 @@ what each batch covered, which is what tells "already applied" from "another run
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 SCHEMA = "dts"
 _OPTIONS: dict[str, Any] = {
@@ -233,6 +234,7 @@ load = Table(
     Column("rows_expected", BigInteger, nullable=False),
     Column("counts", LONGTEXT, nullable=False),  # what became of the keys, JSON
     Column("seconds", BigInteger, nullable=False),
+    Column("source", String(64)),  # the site whose rows the other gets; NULL: each what it lacks
     Column("started_at", DATETIME(fsp=6), nullable=False),
     Column("changed_at", DATETIME(fsp=6), nullable=False),
     **_OPTIONS,
@@ -262,6 +264,21 @@ schema_change = Table(
     Column("changed_at", DATETIME(fsp=6), nullable=False),
     **_OPTIONS,
 )
+
+
+def added_columns(dialect: Dialect, known: Mapping[str, Collection[str]]) -> list[str]:
+    """The DDL of columns that a ledger of an earlier version lacks; `known`: its columns by table.
+
+    Only columns that may be NULL are ever added to a table, so older versions write it all the
+    same.
+    """
+    found = []
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if table.name in known and column.name not in known[table.name]:
+                definition = CreateColumn(column).compile(dialect=dialect)
+                found.append(f"ALTER TABLE `{SCHEMA}`.`{table.name}` ADD COLUMN {definition}")
+    return found
 
 
 def create_statements(dialect: Dialect) -> list[str]:

@@ -48,6 +48,7 @@ class LoadStates:
                 seconds=float(row.seconds),
                 counts=counts,
                 left=left,
+                source=row.source,
             )
         return found
 
@@ -61,6 +62,7 @@ class LoadStates:
             "rows_expected": standing.expected,
             "counts": json.dumps({**standing.counts, _LEFT: standing.left}),
             "seconds": round(standing.seconds),
+            "source": standing.source,
             "changed_at": _NOW,
         }
         statement = insert(load).values(

@@ -129,8 +129,7 @@ def _what(plan: LoadPlan, table: TablePlan, sites: Sequence[str]) -> str:
 def _open(plan: LoadPlan, table: TablePlan) -> TableLoad | None:
     """The load of a table that was broken off."""
     standing = plan.standing.get(table.pair.name)
-    is_open = standing and standing.state in (LoadState.LOADING, LoadState.VERIFYING)
-    return standing if is_open else None
+    return standing if standing and standing.goes_on(table.source) else None
 
 
 def _data(plan: LoadPlan, table: TablePlan, sites: Sequence[str]) -> dict[str, Any]:

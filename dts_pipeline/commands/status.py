@@ -15,9 +15,11 @@ from rich.live import Live
 from rich.text import Text
 
 from dts_pipeline.adapters.connect_api import RegisteredConnector, require_running
+from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.figures import LaneFigures, events_a_second, read_figures
 from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.ledger import Ledger
+from dts_pipeline.adapters.load_state import LoadStates
 from dts_pipeline.adapters.loop_ledger import recent_findings
 from dts_pipeline.adapters.shapes import Shapes
 from dts_pipeline.adapters.sites import open_connect
@@ -28,6 +30,7 @@ from dts_pipeline.commands.session import Session
 from dts_pipeline.commands.status_view import parts
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import Ddl, Link
+from dts_pipeline.core.load import LoadState
 from dts_pipeline.errors import DtsError
 
 _Answer = TypeVar("_Answer")
@@ -49,7 +52,9 @@ class LinkStatus:
     of the last day, by kind. `events_per_second`: what batches of the last five minutes read.
     `last_error`: how the last failed run ended (code, message, where, remedy), when (`at`), and
     whether a run has ended well since (`over`). `altered`: what the link ran at its target within a
-    day under `ddl: additive` (statement, `at`), the newest first.
+    day under `ddl: additive` (statement, `at`), the newest first. `open_loads`: the loads
+    of its tables that are not done, of a pair with the link to its second site: table, state and
+    percent.
     """
 
     link: str
@@ -69,6 +74,7 @@ class LinkStatus:
     events_per_second: float | None = None
     last_error: dict[str, object] | None = None
     altered: list[dict[str, str]] = field(default_factory=list)
+    open_loads: list[dict[str, object]] = field(default_factory=list)
     problems: list[dict[str, object]] = field(default_factory=list)
 
     @property
@@ -80,10 +86,11 @@ class LinkStatus:
     def wants_attention(self) -> bool:
         """Whether somebody should look.
 
-        A problem, a pause, an open conflict, a loop's finding, or the last run has failed.
+        A problem, a pause, an open conflict, a loop's finding, an open load, or the last run has
+        failed.
         """
         failing = self.last_error is not None and not self.last_error["over"]
-        found = self.problems or self.open_conflicts or self.loop or failing
+        found = self.problems or self.open_conflicts or self.loop or self.open_loads or failing
         return bool(found or self.state == "paused")
 
 
@@ -208,6 +215,7 @@ class _Board:
             ]
         counts = ledger.open_conflicts(link.name)
         entry.open_conflicts = _by_table({n: c for n, c in counts.items() if _own(link, n, first)})
+        entry.open_loads = _open_loads(database, link)
         entry.loop = recent_findings(database, link.name) if link.pair and first else {}
         lanes = read_figures(database, link.name).lanes
         for lane in (own for own in lanes if own.lane == link.lane):
@@ -278,6 +286,16 @@ def _last_error(lane: LaneFigures) -> dict[str, object] | None:
     if lane.error is None or lane.failed_at is None:
         return None
     return {**lane.error, "at": _iso(lane.failed_at), "over": not lane.is_failing}
+
+
+def _open_loads(database: Database, link: Link) -> list[dict[str, object]]:
+    """The loads of the lane's tables that its target's ledger has; a pair's stand in one ledger."""
+    found = LoadStates(database, link.pair or link.name).all()
+    return [
+        {"table": load.table, "state": load.state.value, "percent": round(load.percent, 1)}
+        for load in found.values()
+        if load.state is not LoadState.DONE and link.takes(load.table, 0)
+    ]
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -34,6 +34,8 @@ def parts(found: Sequence[LinkStatus], errors: Sequence[DtsError]) -> Iterator[P
             yield f"{entry.title} waits for transaction {_waited(entry.waiting)}"
         for kind, count in sorted(entry.loop.items()):
             yield f"{entry.title}: the loop audit found {count} table(s) `{kind}` in one day"
+        for load in entry.open_loads:
+            yield f"{entry.title}: the load of {load['table']} is {_standing(load)}"
     altered = [(e.title, one["at"], one["statement"]) for e in found for one in e.altered]
     if altered:
         yield "Made up at the target within a day", ["link", "at", "statement"], altered
@@ -66,6 +68,11 @@ def _told(error: Mapping[str, Any] | None) -> str | None:
         return None
     words = f"{error['code']} {datetime.fromisoformat(error['at']).strftime('%F %T')}"
     return f"({words})" if error["over"] else words
+
+
+def _standing(load: Mapping[str, Any]) -> str:
+    percent = f" at {load['percent']} %" if load["state"] == "loading" else ""
+    return f"not done: {load['state']}{percent}"
 
 
 def _waited(waiting: Mapping[str, Any]) -> str:

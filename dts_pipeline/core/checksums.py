@@ -59,10 +59,15 @@ class RowHash:
 
 @dataclass(frozen=True)
 class TablePair:
-    """A table as it is at both sites, the first site's first."""
+    """A table as it is at both sites, the first site's first.
+
+    `inside` is SQL over table `t`: the rows of the first site that the second is to have, '' for
+    all. The second site is compared as a whole: it is to have no others.
+    """
 
     tables: tuple[Table, Table]
     dialects: tuple[Dialect, Dialect]
+    inside: str = ""
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ none where JSON's value is already what the driver takes. Nothing is rounded on 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from types import NoneType
@@ -51,12 +51,14 @@ def decode_rows(
     *,
     source: Table | None = None,
     empty_enums: bool = False,
+    only: Collection[str] | None = None,
 ) -> DecodedRows:
     """Decodes Debezium's `before` or `after` objects; None stands for an absent row.
 
     `table` is the target's, whose non-generated columns are filled. `source` is the same table at
     the source: the meaning of a value (the scale of a DECIMAL, the unit of a DATETIME, the size of
-    a BIT) stands only there. Leave it out only if both are defined alike.
+    a BIT) stands only there. Leave it out only if both are defined alike. `only` names the columns
+    that are wanted; of the others nothing is asked, nor whether the table has them.
 
     Values: int, float, str, bytes or None. Temporal values are text, TIMESTAMP in UTC; DECIMAL is
     plain digits; BIT, geometries and vectors are the bytes that the server stores.
@@ -65,13 +67,14 @@ def decode_rows(
     `column_type_unsupported`, `lossy_mode`; ValueDecodeError (`undecodable_value`) for a row.
     """
     _refuse_lossy_modes(modes, table)
-    codecs = _codecs(table, source or table, modes)
+    codecs = _codecs(table, source or table, modes, only)
     present = [row is not None for row in rows]
     whole = all(present)
     index = range(len(rows)) if whole else [i for i, there in enumerate(present) if there]
     older = source if source is not None and source.reads_older else None
     excluded = {c.name for c in source.columns if c.excluded} if source is not None else set()
-    raw = _raw_columns(rows, index, table, list(codecs), older, excluded)
+    known = {column.name for column in table.columns} | excluded if only is None else None
+    raw = _raw_columns(rows, index, table, list(codecs), older, known)
     columns: dict[str, list[Any]] = {}
     errors: dict[str, list[int]] = {}
     for name, codec in codecs.items():
@@ -97,10 +100,14 @@ def _refuse_lossy_modes(modes: ValueModes, table: Table) -> None:
         )
 
 
-def _codecs(table: Table, source: Table, modes: ValueModes) -> dict[str, Codec]:
+def _codecs(
+    table: Table, source: Table, modes: ValueModes, only: Collection[str] | None
+) -> dict[str, Codec]:
     spelled = {column.name: column for column in source.columns}
     codecs = {}
     for target in table.written_columns:
+        if only is not None and target.name not in only:
+            continue
         column = spelled.get(target.name)
         if column is None:
             raise _missing(table, target.name, "the source's table lacks a column of the target's")
@@ -131,14 +138,13 @@ def _raw_columns(
     table: Table,
     names: list[str],
     older: Table | None,
-    excluded: set[str],
+    known: set[str] | None,
 ) -> dict[str, list[Any]]:
-    """JSON's values by column, of the rows at `index`; every row must have just the columns.
+    """JSON's values by column, of the rows at `index`; every row must have the columns.
 
-    Those that are `excluded` at the source may be there or not.
-    Or, where `older` is the source's table, those of an older shape that says the same.
+    Or, where `older` is the source's table, those of an older shape that says the same. It may have
+    others that are `known`; None: any others.
     """
-    known = {column.name for column in table.columns} | excluded
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for start in range(0, len(index), _CHUNK):
         part = index[start : start + _CHUNK]
@@ -150,7 +156,7 @@ def _raw_columns(
                 columns[name] += map(itemgetter(name), objects)
             except KeyError:
                 raise _missing(table, name, "an event lacks a column of the table") from None
-        if sum(map(len, objects)) != len(objects) * len(names):
+        if known is not None and sum(map(len, objects)) != len(objects) * len(names):
             unknown = set().union(*objects) - known
             if unknown:
                 what = "an event has a column that the target's table lacks"

@@ -8,6 +8,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from dts_pipeline.core.conditions import Condition
+
 RESERVED_SCHEMAS = frozenset({"dts", "mysql", "sys", "information_schema", "performance_schema"})
 
 
@@ -87,7 +89,8 @@ class Link:
     None for a one-way link. `version_columns` maps `schema.table` or `*` to a column, `counters`
     `schema.table` to the columns whose changes are added up (`core/delta.py`). `max_returns` is how
     often a key may be put back (`core/pingpong.py`) before it is isolated.
-    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself.
+    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself,
+    `filters` to the condition that a row must meet to be carried; of a pair it is empty.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
     `writers` the links that write at the source. `carries_on` are those of them whose writes count
@@ -111,6 +114,7 @@ class Link:
     version_columns: dict[str, str] = field(default_factory=dict)
     counters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     excluded_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    filters: dict[str, Condition] = field(default_factory=dict)
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     writers: frozenset[str] = frozenset()

@@ -36,6 +36,8 @@ class TableLoad:
 
     `rows` read so far, of about `expected`; `counts` as in `COUNTS`; `seconds` it has taken, all
     its processes together. `left`: keys that the closing comparison found different, or moving.
+    `source`: the site whose rows the other gets, as it was when the load began; None: each gets
+    what it lacks.
     """
 
     table: str
@@ -46,6 +48,7 @@ class TableLoad:
     seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     left: int = 0
+    source: str | None = None
 
     @property
     def percent(self) -> float:
@@ -59,10 +62,19 @@ class TableLoad:
         """Rows a second."""
         return self.rows / self.seconds if self.seconds else 0.0
 
-    def begun_again(self) -> TableLoad:
-        """What to go on with: where it was broken off, else from the beginning."""
-        open_ = self.state in (LoadState.LOADING, LoadState.VERIFYING)
-        return self if open_ else TableLoad(self.table)
+    def is_open(self, *sites: str) -> bool:
+        """Whether it is not done, and was begun between these sites."""
+        known = self.source is None or self.source in sites
+        return known and self.state is not LoadState.DONE
+
+    def goes_on(self, source: str | None) -> bool:
+        """Whether a load with that source goes on where this one stands; LEFT begins anew."""
+        broken_off = self.state in (LoadState.LOADING, LoadState.VERIFYING)
+        return broken_off and self.source == source
+
+    def begun_again(self, source: str | None) -> TableLoad:
+        """What to go on with: where it was broken off, else (or by another source) from zero."""
+        return self if self.goes_on(source) else TableLoad(self.table, source=source)
 
 
 def takes_rows_away(policy: Policy, lacking: str) -> bool:
@@ -88,5 +100,6 @@ def as_data(load: TableLoad, sites: Mapping[str, object] | None = None) -> dict[
         "seconds": round(load.seconds, 1),
         **{name: load.counts[name] for name in COUNTS},
         "left": load.left,
+        "from": load.source,
         **(sites or {}),
     }

@@ -23,9 +23,13 @@ from dts_pipeline.core.statements import (
 
 @dataclass(frozen=True)
 class ReconcileStatements:
-    """The statements of one table; `base` has its stages and its join."""
+    """The statements of one table; `base` has its stages and its join.
+
+    Rows that `inside`, SQL over table `t`, is not true of count as absent for `rows`; '' sees all.
+    """
 
     base: TableStatements
+    inside: str = ""
 
     @property
     def keys(self) -> str:
@@ -74,6 +78,7 @@ class ReconcileStatements:
     def rows(self) -> str:
         """Each key's row at this site: ord, found, then every written column, transferable."""
         found = f"t.{quoted(self.base.table.primary_key[0])} IS NOT NULL"
+        found += f" AND ({self.inside})" if self.inside else ""
         on = self.base.on_key().replace("s.k", "k.k")
         return (
             f"SELECT STRAIGHT_JOIN k.ord, {found}, {self._columns()} FROM {self.keys} AS k "

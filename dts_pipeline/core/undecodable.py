@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dts_pipeline.core.decode import decode_rows
 from dts_pipeline.core.decode_errors import ValueDecodeError
@@ -11,26 +11,26 @@ from dts_pipeline.core.schema import Table
 
 
 def find_undecodable(
-    rows: Sequence[bytes | None], table: Table, modes: ValueModes, source: Table
+    rows: Sequence[bytes | None],
+    table: Table,
+    modes: ValueModes,
+    source: Table,
+    only: Collection[str] | None = None,
 ) -> dict[int, ValueDecodeError]:
     """The errors of `decode_rows` by the row's index; its other errors are raised.
 
     One pass where there is none; then by halves.
     """
-    return _search(rows, 0, table, modes, source)
 
+    def search(rows: Sequence[bytes | None], start: int) -> dict[int, ValueDecodeError]:
+        try:
+            decode_rows(rows, table, modes, source=source, empty_enums=True, only=only)
+        except ValueDecodeError as error:
+            if len(rows) == 1:
+                return {start: error}
+        else:
+            return {}
+        half = len(rows) // 2
+        return search(rows[:half], start) | search(rows[half:], start + half)
 
-def _search(
-    rows: Sequence[bytes | None], start: int, table: Table, modes: ValueModes, source: Table
-) -> dict[int, ValueDecodeError]:
-    try:
-        decode_rows(rows, table, modes, source=source, empty_enums=True)
-    except ValueDecodeError as error:
-        if len(rows) == 1:
-            return {start: error}
-    else:
-        return {}
-    half = len(rows) // 2
-    return _search(rows[:half], start, table, modes, source) | _search(
-        rows[half:], start + half, table, modes, source
-    )
+    return search(rows, 0)

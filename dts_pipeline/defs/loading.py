@@ -88,7 +88,7 @@ def _logged(context: Any) -> Callable[[TableLoad], None]:
 
 def _metadata(ended: Sequence[TableLoad]) -> dict[str, Any]:
     """Totals, and a row a table; no keys."""
-    records = [dg.TableRecord(as_data(table)) for table in ended]
+    records = [dg.TableRecord({**as_data(table), "from": table.source or ""}) for table in ended]
     return {
         "rows": sum(table.rows for table in ended),
         "written": sum(table.counts["written"] for table in ended),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from dts_pipeline.core.contract import (
     CASCADE_REMEDY,
@@ -16,11 +17,12 @@ from dts_pipeline.core.exclusion import EXCLUDE_UNKNOWN_REMEDY, unknown_columns,
 from dts_pipeline.core.grants import ALTER_RIGHTS, lacking_rights
 from dts_pipeline.core.lanes import refuse_divided
 from dts_pipeline.core.links import Ddl, Link
-from dts_pipeline.core.schema import Table
+from dts_pipeline.core.schema import ForeignKey, Table
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.preflight.facts import Facts, SiteFacts, Trigger
 from dts_pipeline.preflight.findings import SKIP, Problem, Severity, error, of_difference, warning
 from dts_pipeline.preflight.registry import Problems, link_check
+from dts_pipeline.stages.filters import check_filters
 
 
 @link_check("table_missing", "every table of the source exists at the target")
@@ -82,6 +84,17 @@ def excluded_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFa
             table=table,
             column=column,
         )
+
+
+@link_check("where_unknown", "the conditions of `where` fit the source's tables")
+def row_filters(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
+    """A filter that cannot be asked would let rows out, or keep them back."""
+    carried = {table.full_name: table for table in facts.carried(link)}
+    try:
+        check_filters(link, carried, _unlogged(carried, source))
+    except TerminalError as problem:
+        place = {k: str(v) for k, v in problem.where.items() if k != "link"}
+        yield error(problem.message, problem.remedy, code=problem.code, site=source.name, **place)
 
 
 @link_check("privilege_missing", "the account may read and write the tables")
@@ -166,8 +179,7 @@ def policy_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFact
 def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) -> Problems:
     """A cascade that the source does not log is carried out by apply, if events tell of it."""
     carried = {table.full_name: table for table in facts.carried(link)}
-    native = source.variables.get("innodb_native_foreign_keys") == "ON"
-    for key in unlogged_cascades(carried, source.dialect, source.version, native=native):
+    for key in _unlogged(carried, source):
         why = untold(key, carried)
         if why is not None:
             yield error(
@@ -177,6 +189,11 @@ def cascades(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) ->
                 table=key.child,
                 site=source.name,
             )
+
+
+def _unlogged(carried: Mapping[str, Table], source: SiteFacts) -> tuple[ForeignKey, ...]:
+    native = source.variables.get("innodb_native_foreign_keys") == "ON"
+    return unlogged_cascades(carried, source.dialect, source.version, native=native)
 
 
 @link_check("lanes_divide", "rows that depend on each other are in one lane")

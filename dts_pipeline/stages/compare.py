@@ -223,7 +223,7 @@ def comparing(
     hashes = pair.hashes()
     with ThreadPoolExecutor(1, "verify") as threads:
         with (
-            HashReader(databases[0], pair.tables[0], hashes[0]) as one,
+            HashReader(databases[0], pair.tables[0], hashes[0], pair.inside) as one,
             HashReader(databases[1], pair.tables[1], hashes[1]) as two,
         ):
             yield TableComparison(pair, (one, two), limits, threads)

@@ -80,15 +80,17 @@ def plan_load(
 ) -> LoadPlan:
     """Looks at the tables (default: all that are carried); writes nothing.
 
-    `source` is the site whose rows the other gets; None tells it by which site is empty. Raises
-    TerminalError `load_source_invalid`, `load_policy_unsafe`, and as `verify` does of tables.
+    `source` is the site whose rows the other gets; None: the one that an open load was begun with,
+    else the one that has rows where the other is empty. An open load that was begun with another
+    than `source` begins anew. Raises TerminalError `load_source_invalid`, `load_policy_unsafe`,
+    and as `verify` does of tables.
     """
     _check_source(comparison, source)
     pairs = table_pairs(comparison, tables)
     comparison.links[0].ledger.installation()
-    plans = tuple(_table_plan(comparison, pair, source) for pair in pairs)
-    _check_policies(comparison, plans)
     standing = states_of(comparison).all({pair.name: pair.tables[0] for pair in pairs})
+    plans = tuple(_table_plan(comparison, pair, source, standing.get(pair.name)) for pair in pairs)
+    _check_policies(comparison, plans)
     return LoadPlan(comparison, plans, standing)
 
 
@@ -115,7 +117,8 @@ def run_load(
     ended = []
     with _one_load(comparison):
         for table in plan.tables:
-            standing = plan.standing.get(table.pair.name, TableLoad(table.pair.name)).begun_again()
+            found = plan.standing.get(table.pair.name, TableLoad(table.pair.name))
+            standing = found.begun_again(table.source)
             work = _Load(comparison, table, standing, carry, progress, sizes or Sizes())
             work.run()
             ended.append(standing)
@@ -276,13 +279,17 @@ class _Load:
         return keys[keys[STATE].notna()].reset_index(drop=True), not read.truncated
 
 
-def _table_plan(comparison: Comparison, pair: TablePair, source: str | None) -> TablePlan:
+def _table_plan(
+    comparison: Comparison, pair: TablePair, source: str | None, standing: TableLoad | None
+) -> TablePlan:
     one, two = comparison.databases
     is_empty = tuple(_is_empty(*each) for each in zip((one, two), pair.tables, strict=True))
-    if source is None and is_empty[0] != is_empty[1]:
-        source = two.site if is_empty[0] else one.site
     if len(comparison.links) == 1:
         source = one.site
+    elif source is None and standing and standing.is_open(one.site, two.site):
+        source = standing.source  # a site that was empty then may have users' rows by now
+    elif source is None and is_empty[0] != is_empty[1]:
+        source = two.site if is_empty[0] else one.site
     rows = [_estimate(*each) for each in zip((one, two), pair.tables, strict=True)]
     counted = [0 if empty else max(n, 1) for n, empty in zip(rows, is_empty, strict=True)]
     return TablePlan(pair, (counted[0], counted[1]), (is_empty[0], is_empty[1]), source)

@@ -27,6 +27,7 @@ from dts_pipeline.stages.contract import (
 )
 from dts_pipeline.stages.counters import check_counters
 from dts_pipeline.stages.ddl import made_alike
+from dts_pipeline.stages.filters import check_filters
 from dts_pipeline.stages.lanes import arranged
 from dts_pipeline.stages.runtime import PACED_SECONDS, LinkRuntime
 
@@ -135,6 +136,7 @@ def check_tables(
     found = table_differences(runtime, source, target)
     refuse(runtime, (difference for difference in found if is_grave(difference, runtime.link)))
     _refuse_cascades(runtime, source)
+    check_filters(runtime.link, source, unlogged(runtime, source))
     for name in source:
         policy = runtime.link.policy_of(name)
         names = {c.name for c in target[name].written_columns}

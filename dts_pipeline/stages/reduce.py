@@ -18,6 +18,7 @@ from dts_pipeline.core.pingpong import put_back
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.cascades import cascades_of
 from dts_pipeline.stages.counters import split_counted
+from dts_pipeline.stages.filters import of_inside_rows
 from dts_pipeline.stages.runtime import LinkRuntime
 
 
@@ -26,7 +27,8 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
 
     `frame` gains `ordinal` (int64) and `marked` (bool); the events of keys whose counters are added
     up move to `counted` (rule R5); `cascades` is what follows from all of them unlogged. Of a lane
-    by partition only its own partitions' events are left. Raises
+    by partition only its own partitions' events are left, and no events of rows that the link's
+    filters leave out (`core/row_filter.py`). Raises
     TerminalError `mark_unseen`, `marks_disagree`, `truncate_event`, `source_position_regressed`,
     `source_position_ambiguous`; PoisonError for a row of a table with counters or such cascades.
     """
@@ -60,6 +62,10 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     if runtime.link.pair:
         bounced = put_back(kept, runtime.link.restless_columns)
     cascades = cascades_of(runtime.link, plan, kept) if plan.cascades else None
+    if runtime.link.filters:
+        everything = len(kept)
+        kept = of_inside_rows(runtime.link, plan, kept)
+        counts["outside"] = everything - len(kept)
     frame, counted = split_counted(runtime.link, plan, kept)
     return replace(
         batch,

@@ -122,4 +122,4 @@ class _Round:
         base = TableStatements(
             pair.tables[side], pair.dialects[side], 0, comment, not pair.one_kind, None
         )
-        return ReconcileStatements(base)
+        return ReconcileStatements(base, "" if side else pair.inside)

@@ -14,6 +14,7 @@ import pandas as pd
 from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.verify_state import VerifyState
 from dts_pipeline.core.checksums import TablePair
+from dts_pipeline.core.condition_sql import condition_sql
 from dts_pipeline.core.contract import compare_tables
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.type_fit import Fit
@@ -29,6 +30,7 @@ from dts_pipeline.errors import DtsError, TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, Patience, has_run, judge
 from dts_pipeline.stages.compare import Limits, TableComparison, comparing
 from dts_pipeline.stages.ddl import site_tables
+from dts_pipeline.stages.filters import check_filter
 from dts_pipeline.stages.recorded import recorded
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -138,7 +140,16 @@ def _table_pair(
             )
     # Both sites' keys in one order, the first's.
     twin = replace(second[name], primary_key=first[name].primary_key)
-    return TablePair((first[name], twin), dialects)
+    return TablePair((first[name], twin), dialects, _inside(comparison, first[name]))
+
+
+def _inside(comparison: Comparison, table: Table) -> str:
+    link = comparison.links[0].link
+    condition = link.filters.get(table.full_name)
+    if condition is None:
+        return ""
+    check_filter(link, condition, table)
+    return condition_sql(condition, table)
 
 
 def _read(

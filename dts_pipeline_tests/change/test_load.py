@@ -336,6 +336,13 @@ def shown(rig: Rig, document: dict[str, Any]) -> tuple[str, int]:
     return found["state"], found["rows"]
 
 
+def open_loads(dts: Dts, rig: Rig) -> dict[str, str]:
+    """What `dts status` tells of this rig's table, by link."""
+    links = json.loads(dts("status", "--json").stdout)["links"]
+    named = {link["link"]: load for link in links for load in link["open_loads"]}
+    return {link: load["state"] for link, load in named.items() if load["table"].endswith("item")}
+
+
 def test_killed_and_resumed(rig: Rig) -> None:
     fill(rig, "a", 170_000)
     rig.sync()
@@ -348,15 +355,23 @@ def test_killed_and_resumed(rig: Rig) -> None:
     planned = dts("load", "pair", "--table", f"{rig.name}.item")
     assert "goes on at" in planned.output, planned.output
     assert rig.rows("b", "SELECT COUNT(*) FROM item")[0][0] < 170_000
+    assert killed.source == rig.sites[0]
+    assert open_loads(dts, rig) == {rig.forth: "loading"}
+    # Neither site is empty now, and yet the load goes on from where it was begun.
+    unlogged(rig, "b", "INSERT INTO item (id, note) VALUES (900001, 'only here')")
 
     process = program(rig, "load", "pair", "--table", f"{rig.name}.item", "--execute", "--carry")
     finished(process, 300)
 
     ended = standing(rig)
     assert ended is not None
-    assert (ended.state, ended.rows) == (LoadState.DONE, 170_000)
+    assert (ended.state, ended.rows) == (LoadState.DONE, 170_001)
+    assert ended.counts["extra"] == 1
+    assert rig.rows("a", "SELECT COUNT(*) FROM item WHERE id = 900001") == [(0,)]
     told = dts("load", "pair", "--status", "--json")
-    assert shown(rig, json.loads(told.stdout)) == ("done", 170_000)
+    assert shown(rig, json.loads(told.stdout)) == ("done", 170_001)
+    assert open_loads(dts, rig) == {}
+    unlogged(rig, "b", "DELETE FROM item WHERE id = 900001")
     rig.sync()
     rig.assert_equal()
 

@@ -40,12 +40,26 @@ def test_progress() -> None:
     assert "position" not in data
 
 
-def test_an_open_load_goes_on_and_an_ended_one_begins_anew() -> None:
+@pytest.mark.parametrize("source", ["a", None])
+def test_an_open_load_goes_on_and_an_ended_one_begins_anew(source: str | None) -> None:
     for state in (LoadState.LOADING, LoadState.VERIFYING):
-        load = TableLoad("s.t", state, position=(7,), rows=8)
-        assert load.begun_again() is load
+        load = TableLoad("s.t", state, position=(7,), rows=8, source=source)
+        assert load.begun_again(source) is load
     for state in (LoadState.DONE, LoadState.LEFT):
-        assert TableLoad("s.t", state, rows=8).begun_again() == TableLoad("s.t")
+        load = TableLoad("s.t", state, rows=8, source=source)
+        assert load.begun_again(source) == TableLoad("s.t", source=source)
+
+
+def test_another_source_begins_anew() -> None:
+    for before, now in (("a", "b"), ("a", None), (None, "a")):
+        load = TableLoad("s.t", position=(7,), rows=8, source=before)
+        assert load.begun_again(now) == TableLoad("s.t", source=now)
+
+
+def test_the_source_of_an_open_load_counts_and_that_of_a_done_one_does_not() -> None:
+    for state in LoadState:
+        assert TableLoad("s.t", state, source="a").is_open("a", "b") is (state != LoadState.DONE)
+    assert not TableLoad("s.t", source="gone").is_open("a", "b")
 
 
 READINGS = Readings(
