@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dts_pipeline.core.condition_fit import kinds_of
-from dts_pipeline.core.conditions import Condition, Values, columns_of, is_true
+from dts_pipeline.core.condition_values import Values, is_true
+from dts_pipeline.core.conditions import Condition, columns_of
 from dts_pipeline.core.decode import decode_rows
 from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.schema import Table
