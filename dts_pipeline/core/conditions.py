@@ -3,8 +3,8 @@
 Logic is SQL's, of three values: a comparison with NULL is unknown, and a row is inside only where
 the whole is true. Numbers compare exactly, whatever their type. Text compares byte by byte (of its
 UTF-8), so `=` tells case, accents and blanks at the end apart, under every collation. Dates and
-times compare as moments of the column's own clock, TIMESTAMP in UTC. `condition_values.py` tells which
-rows are inside.
+times compare as moments of the column's own clock, TIMESTAMP in UTC.
+`condition_values.py` tells which rows are inside.
 
 Needs nothing but Python itself, as whoever reads `links` does.
 """
