@@ -52,6 +52,14 @@ def ends_equal(bench: Bench) -> None:
     bench.rig.assert_equal()
 
 
+def comes_to_rest(bench: Bench) -> None:
+    """Both links have read everything, also what came back of their own writes."""
+    for _ in range(2):
+        for side in "ab":
+            bench.rig.await_events(side)
+        bench.rig.sync()
+
+
 def starts_anew(bench: Bench) -> None:
     """What docs/schema-changes.md says of events that cannot be told: pass them over, repair."""
     for side in "ab":
