@@ -32,7 +32,7 @@ def read_definitions(database: Database, tables: Mapping[str, Table]) -> dict[st
         plain = plain and (before is None or before.plain)
         mine[row.name] = Index(row.name, columns, not row.shared, plain)
     return {
-        name: Definition(table, tuple(found[name].values()) if name in found else ())
+        name: Definition(table, tuple(found.get(table.own_name, {}).values()))
         for name, table in tables.items()
     }
 

@@ -93,6 +93,8 @@ class Table:
     table's own columns. `reads_older` of the source's table tells that it is known to be as it was
     when its events were read or newer, so that events with other columns are from before an ALTER;
     with `fills_presets` (`ddl: additive`) also if they lack a column that has a constant default.
+    `schema` and `name` are what its site calls it; `common` is what everything else does, empty
+    where that is the same (`core/names.py`).
     """
 
     schema: str
@@ -104,11 +106,22 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     reads_older: bool = False
     fills_presets: bool = False
+    common: str = ""
 
     @property
     def full_name(self) -> str:
-        """`schema.table`, as Debezium's topics and dts.yaml spell it."""
+        """`schema.table` as dts.yaml spells it: the common name."""
+        return self.common or self.own_name
+
+    @property
+    def own_name(self) -> str:
+        """`schema.table` as its site calls it."""
         return f"{self.schema}.{self.name}"
+
+    def called(self, own_name: str) -> Table:
+        """The table as a site that calls it so would have it."""
+        schema, _, name = own_name.partition(".")
+        return replace(self, schema=schema, name=name, common=self.full_name)
 
     @property
     def written_columns(self) -> tuple[Column, ...]:
