@@ -152,6 +152,9 @@ def new_tables(
             reason = "it has a foreign key, and the sites call their tables by other names"
             raise _by_hand(flow, table, reason, shown(name))
         there = table.called(flow.called(name))
+        if not there.schema:
+            reason = "another table has its name there (`rename`): give it one, or leave it out"
+            raise _by_hand(flow, table, reason, shown(name))
         if flow.crosses:
             statement = create_by_facts(replace(found, table=there))
             if statement is None:

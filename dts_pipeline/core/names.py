@@ -20,7 +20,8 @@ _WHOLE = ".*"
 class Names:
     """One site's names: (common, own) of single tables, and of schemas for all their other tables.
 
-    One-to-one over the tables that are carried; `renaming_problems` tells what is not.
+    Single tables come first. One-to-one over the tables that have a name there (`own`);
+    `renaming_problems` tells what cannot be.
     """
 
     tables: tuple[tuple[str, str], ...] = ()
@@ -53,10 +54,19 @@ class Names:
         return {own: name for name, own in tables.items()}, {o: n for n, o in schemas.items()}
 
     def own(self, common: str) -> str:
-        """What the site calls a table."""
-        tables, schemas = self._own
+        """What the site calls a table.
+
+        A table that can have no name there, because a single other one has been given the name
+        that its schema's would be, gets one that no server takes: its common one behind a dot.
+        """
+        single = self._own[0].get(common)
+        own = single or self.by_schema(common)
+        return f".{common}" if not single and own in self._common[0] else own
+
+    def by_schema(self, common: str) -> str:
+        """What the site calls a table of which its schema alone decides."""
         schema, _, table = common.partition(".")
-        return tables.get(common) or f"{schemas.get(schema, schema)}.{table}"
+        return f"{self._own[1].get(schema, schema)}.{table}"
 
     def common(self, own: str) -> str:
         """The common name of what the site calls so.
@@ -98,33 +108,33 @@ AS_THEY_ARE = Names()
 def renaming_problems(
     renames: Sequence[tuple[str, str]], tables: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """(key, problem) where renames are not one-to-one over the tables of the patterns."""
+    """(key, problem) where renames are not one-to-one over the tables of the patterns.
+
+    A wildcard may take tables that do not exist: only names that are spelled out are at odds.
+    """
     names = Names.of(renames)
-    single = dict(names.tables)
     for common, own in renames:
-        if common.endswith(_WHOLE) != own.endswith(_WHOLE):
+        others = [other for other, its_own in renames if its_own == own and other != common]
+        whole = common.endswith(_WHOLE)
+        if whole != own.endswith(_WHOLE):
             yield common, "a whole schema (`schema.*`) and a single table cannot stand for another"
         elif overlap([common], tables) is None:
             yield common, "names what `tables` does not carry"
-        elif others := [c for c, o in renames if o == own and c != common]:
+        elif others:
             yield common, f"gives {own}, as {others[0]} does"
-        elif other := _other_source(names, single, common, own, tables):
-            yield common, f"gives {own}, which is what {other} is called there already"
+        elif whole and own != common and _stays(own, names, tables):
+            yield common, f"gives {own}, whose tables are carried under that name already"
+        elif taken := [] if whole else _named_so(own, names, tables):
+            yield common, f"gives {own}, which is the name of {taken[0]} there"
 
 
-def _other_source(
-    names: Names, single: dict[str, str], common: str, own: str, tables: Sequence[str]
-) -> str | None:
-    """Another table (or schema) of the patterns that would have the same own name."""
-    schemas = dict(names.schemas)
-    if own.endswith(_WHOLE):
-        schema = own.removesuffix(_WHOLE)
-        stays = schema not in schemas and overlap([own], tables) is not None
-        return own if stays and own != common else None
-    schema, _, table = own.partition(".")
-    candidates = [own] if schema not in schemas else []
-    candidates += [f"{name}.{table}" for name, theirs in schemas.items() if theirs == schema]
-    for other in candidates:
-        if other != common and other not in single and overlap([other], tables) is not None:
-            return other
-    return None
+def _stays(schema: str, names: Names, tables: Sequence[str]) -> bool:
+    """Whether tables of a schema are carried that keep their names."""
+    renamed = {f"{name}{_WHOLE}" for name, _ in names.schemas}
+    return schema not in renamed and overlap([schema], tables) is not None
+
+
+def _named_so(own: str, names: Names, tables: Sequence[str]) -> list[str]:
+    """The listed tables that a site calls so for their schema."""
+    single = dict(names.tables)
+    return [table for table in tables if table not in single and names.by_schema(table) == own]
