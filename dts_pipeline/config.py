@@ -46,6 +46,7 @@ from dts_pipeline.core.links import (
     Start,
 )
 from dts_pipeline.core.names import Names
+from dts_pipeline.core.schema import AllBut
 from dts_pipeline.errors import ConfigError
 
 _NAME = r"^[a-z][a-z0-9_]{0,27}$"  # two of them and `_to_` fit the ledger's 64 characters
@@ -253,15 +254,24 @@ LanesConfig = Annotated[
 
 
 class ColumnsConfig(_Model):
-    """The columns of one table that each site keeps for itself."""
+    """The columns of one table that each site keeps for itself: these, or all others."""
 
-    exclude: list[ColumnName] = Field(min_length=1)
+    exclude: list[ColumnName] | None = Field(default=None, min_length=1)
+    include: list[ColumnName] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
-    def _no_name_twice(self) -> Self:
-        if len(set(self.exclude)) < len(self.exclude):
-            raise ValueError("`exclude` names a column twice")
+    def _one_of_both_without_repeats(self) -> Self:
+        if (self.exclude is None) == (self.include is None):
+            raise ValueError("name either `exclude` or `include`")
+        for key, names in (("exclude", self.exclude or []), ("include", self.include or [])):
+            if len(set(names)) < len(names):
+                raise ValueError(f"`{key}` names a column twice")
         return self
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """What is not synced."""
+        return AllBut(self.include) if self.include else tuple(self.exclude or ())
 
 
 class _Carried(_Model):
@@ -292,7 +302,7 @@ class _Carried(_Model):
         for table, columns in self.excluded_columns().items():
             if not self.carries(table):
                 raise ValueError(f"`columns` names {table}, which `tables` does not carry")
-            for column in sorted(set(columns) & self._compared_columns(table)):
+            for column in sorted(c for c in self._compared_columns(table) if c in columns):
                 raise ValueError(
                     f"`columns` excludes {column} of {table}, which decides about its rows: it is "
                     "named by `version`, `newest` or `delta`"
@@ -310,7 +320,8 @@ class _Carried(_Model):
     def _compared_columns(self, table: str) -> set[str]:
         """The columns of a table that decide about its rows, as far as the file names them."""
         versions = self.version_columns()
-        names = {versions.get(table) or versions.get("*") or ""}
+        version = versions.get(table) or versions.get("*")
+        names = {version} if version else set()
         conflicts: ConflictsConfig | None = getattr(self, "conflicts", None)
         if conflicts is not None:
             own = conflicts.tables.get(table)
@@ -321,7 +332,7 @@ class _Carried(_Model):
 
     def excluded_columns(self) -> dict[str, tuple[str, ...]]:
         """Table → the columns that each site keeps for itself."""
-        return {table: tuple(columns.exclude) for table, columns in self.columns.items()}
+        return {table: columns.excluded for table, columns in self.columns.items()}
 
     def resolved_lanes(self) -> tuple[Lane, ...]:
         """The lanes; none for a link of one."""

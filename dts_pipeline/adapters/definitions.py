@@ -52,7 +52,7 @@ def read_collations(database: Database) -> frozenset[str]:
 
 def show_create(database: Database, table: Table) -> str:
     """SHOW CREATE TABLE."""
-    with database.connect(where={"table": table.full_name}) as connection:
+    with database.connect(where=table.place) as connection:
         row = connection.execute(text("SHOW CREATE TABLE " + escaped(table_name(table)))).one()
     return str(row[1])
 

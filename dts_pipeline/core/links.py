@@ -92,7 +92,8 @@ class Link:
     often a key may be put back (`core/pingpong.py`) before it is isolated.
     `source_names` and `target_names` are what its sites call the tables; all else here, patterns
     too, spells their common names (`core/names.py`).
-    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself,
+    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself (an
+    AllBut where those are named that it does not),
     `filters` to the condition that a row must meet to be carried; of a pair it is empty.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,

@@ -14,6 +14,18 @@ class Dialect(StrEnum):
     MYSQL = "mysql"
 
 
+class AllBut(tuple[str, ...]):
+    """All columns but these and the primary key's: `name in AllBut(…)` is false for these.
+
+    Iterating gives the names that were spelled out.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, name: object) -> bool:
+        return not super().__contains__(name)
+
+
 class Default(StrEnum):
     """What an INSERT that does not name the column gives it."""
 
@@ -118,6 +130,11 @@ class Table:
         """`schema.table` as its site calls it."""
         return f"{self.schema}.{self.name}"
 
+    @property
+    def place(self) -> dict[str, str]:
+        """Where an error of its site's SQL was: its names."""
+        return {"table": self.full_name, **({"called": self.own_name} if self.common else {})}
+
     def called(self, own_name: str) -> Table:
         """The table as a site that calls it so would have it."""
         schema, _, name = own_name.partition(".")
@@ -132,7 +149,11 @@ class Table:
         """The table with its columns of these names excluded."""
         if not names:
             return self
-        columns = (replace(c, excluded=True) if c.name in names else c for c in self.columns)
+        stay = self.primary_key if isinstance(names, AllBut) else ()
+        columns = (
+            replace(c, excluded=True) if c.name in names and c.name not in stay else c
+            for c in self.columns
+        )
         return replace(self, columns=tuple(columns))
 
     def column(self, name: str) -> Column:

@@ -79,7 +79,7 @@ def excluded_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFa
     both = facts.tables_of(link, source), facts.tables_of(link, target)
     for table, column in unknown_columns(link.excluded_columns, *both):
         yield error(
-            f"dts.yaml excludes the column {column}, which the table has at neither site",
+            f"`columns` names {column}, which the table has at neither site",
             EXCLUDE_UNKNOWN_REMEDY,
             table=table,
             column=column,
