@@ -235,4 +235,5 @@ def _up_to_high_watermark(
     )
     events = parsed.frame()
     reached = {tp: buffer.position for tp, buffer in buffers.items()}
+    runtime.reader.close()
     return _batch(plan, checkpoint, slot, start, reached, events, ())

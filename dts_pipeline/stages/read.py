@@ -106,7 +106,9 @@ def read_events(
             if len(longer) == len(wanted):
                 break
             wanted, limit, give_up_at = longer, limits.max_transaction_bytes, 0.0
-    return Read(wanted, events, _ends_behind_tombstones(reader), cut)
+    ends = _ends_behind_tombstones(reader)
+    reader.close()  # and with it what was fetched further; the next batch begins with another
+    return Read(wanted, events, ends, cut)
 
 
 def _more_to_read(runtime: LinkRuntime, missing: Mapping[str, int]) -> bool:

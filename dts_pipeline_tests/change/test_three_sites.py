@@ -21,7 +21,7 @@ SEED = 20261126
 TABLES = (
     "CREATE TABLE fought (id INT PRIMARY KEY, v VARCHAR(20))",
     "CREATE TABLE counted (id INT PRIMARY KEY, n BIGINT NOT NULL)",
-    "CREATE TABLE own (side CHAR(1), id INT, PRIMARY KEY (side, id))",
+    "CREATE TABLE own (side CHAR(1) COLLATE utf8mb4_bin, id INT, PRIMARY KEY (side, id))",
     "CREATE TABLE parent (id INT PRIMARY KEY, v VARCHAR(20))",
     "CREATE TABLE child (id INT PRIMARY KEY, parent INT, "
     "FOREIGN KEY (parent) REFERENCES parent (id) ON DELETE CASCADE)",

@@ -215,7 +215,7 @@ class Rig:
 
     def await_capture(self, side: str) -> None:
         """Waits until a write of now reaches Kafka: the connector then reads the binlog's end."""
-        topic = TopicPartition(f"{self.sites['ab'.index(side)]}.transaction", 0)
+        topic = TopicPartition(f"{self.site(side)}.transaction", 0)
         admin = KafkaAdmin({"bootstrap.servers": self.stack.kafka})
         before = admin.offsets([topic])[topic][1]
 
