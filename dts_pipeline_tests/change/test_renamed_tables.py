@@ -17,6 +17,7 @@ from dts_pipeline_tests.stacks import Stack
 pytestmark = [pytest.mark.servers, pytest.mark.change]
 SEED = 20261126
 CUSTOMERS, ORDERS, FEED = 12, 60, "feed"
+FED = ("item", "part", "fresh")
 CUSTOMER = (
     "CREATE TABLE {0} (id INT PRIMARY KEY, name VARCHAR(20), email VARCHAR(40) UNIQUE) "
     "CHARACTER SET utf8mb4"
@@ -30,8 +31,8 @@ PART = "CREATE TABLE {0} (id INT PRIMARY KEY, n INT)"
 
 
 def place(rig: Rig, side: str, table: str) -> str:
-    """What a side calls a table of the pair; `item` and `part` are the one-way link's."""
-    schema = f"{rig.name}_feed" if table in ("item", "part") else rig.name
+    """What a side calls a table of the pair; those of FED are the one-way link's."""
+    schema = f"{rig.name}_feed" if table in FED else rig.name
     if side == "a":
         return f"{schema}.{table}"
     return f"{schema}_x.{'orders_eu' if table == 'orders' else table}"
@@ -52,6 +53,7 @@ def document(rig: Rig) -> dict[str, Any]:
         "rename": {second: {f"{name}_feed.*": f"{name}_feed_x.*"}},
         "lanes": {"items": [f"{name}_feed.item"], "rest": ["*"]},
         "detect": False,
+        "ddl": "additive",
         "mark_domain_id": 4712,
     }
     return {"pairs": {"pair": {"rename": {second: pair}}}, "links": {FEED: link}}
@@ -71,7 +73,7 @@ def bench(
     for side in "ab":
         for schema in {place(rig, side, table).split(".")[0] for table in ("orders", "item")}:
             rig.sql(side, f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4")
-            stack.grant(side, schema)
+            stack.grant(side, schema, alters=True)
         customer, orders = (place(rig, side, table) for table in ("customer", "orders"))
         rig.sql(side, CUSTOMER.format(customer), ORDER.format(orders, customer))
         rig.sql(side, *(PART.format(place(rig, side, table)) for table in ("item", "part")))
@@ -250,14 +252,26 @@ def test_a_one_way_link_with_lanes(bench: Bench, rig: Rig) -> None:
         name = place(rig, "a", table)
         rig.sql("a", f"INSERT INTO {name} VALUES (1, 1), (2, 2), (3, 3)")
         rig.sql("a", f"UPDATE {name} SET n = 30 WHERE id = 3", f"DELETE FROM {name} WHERE id = 2")
-
-    def there() -> bool:
-        rig.run(FEED)
-        found = [rows(rig, "b", table) for table in ("item", "part")]
-        return found == [[(1, 1), (3, 30)]] * 2
-
-    wait_for(there, 60)
+    for table in ("item", "part"):
+        wait_for(lambda table=table: carried(rig, table, [(1, 1), (3, 30)]), 60)
     done = bench.dts("verify", FEED, "--carry", "--json")
     assert done.exit_code == exits.DONE, done.output
     status = bench.dts("status", "--json")
     assert "_feed_x" not in json.dumps(json.loads(status.stdout).get("links", []))
+
+
+def test_an_additive_link_makes_up_what_the_target_calls_otherwise(bench: Bench, rig: Rig) -> None:
+    """A table that is new, then a column of it."""
+    fresh = place(rig, "a", "fresh")
+    rig.sql("a", PART.format(fresh), f"INSERT INTO {fresh} VALUES (1, 1)")
+    wait_for(lambda: carried(rig, "fresh", [(1, 1)]), 60)
+    rig.sql(
+        "a", f"ALTER TABLE {fresh} ADD COLUMN more INT", f"INSERT INTO {fresh} VALUES (2, 2, 3)"
+    )
+    wait_for(lambda: carried(rig, "fresh", [(1, 1, None), (2, 2, 3)]), 60)
+
+
+def carried(rig: Rig, table: str, expected: list[tuple[Any, ...]]) -> bool:
+    """Whether the one-way link's target has these rows after a run."""
+    rig.run(FEED)
+    return rows(rig, "b", table) == expected
