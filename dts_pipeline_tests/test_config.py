@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from dts_pipeline.config import (
     resolve_secrets,
     secret_value,
 )
+from dts_pipeline.core.conditions import Comparison
 from dts_pipeline.core.links import MarkKind, Policy, Start
 from dts_pipeline.core.names import AS_THEY_ARE
 from dts_pipeline.errors import ConfigError
@@ -259,6 +261,20 @@ def test_excluded_columns_are_both_links() -> None:
     assert [link.excluded_columns for link in links.values()] == [{"shop.a": ("n",)}] * 2
 
 
+def test_filters_are_the_link_s() -> None:
+    links = parse_config(with_link(detect=False, where={"crm.a": "n >= 2"})).resolved_links()
+
+    assert links["feed"].filters == {"crm.a": Comparison("n", ">=", Decimal(2))}
+    assert links["a_to_b"].filters == {}
+
+
+def test_a_filter_says_where_it_cannot_be_read_and_of_a_pair_why_not() -> None:
+    with pytest.raises(ConfigError, match="at character 7: a literal"):
+        parse_config(with_link(detect=False, where={"crm.a": "n IN ()"}))
+    with pytest.raises(ConfigError, match="`where` is for one-way links"):
+        parse_config(with_pair(where={"shop.a": "n = 1"}))
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("1024", 1024), ("1024B", 1024), ("4KiB", 4096), ("256 MiB", 2**28), ("2GiB", 2**31)],
@@ -377,6 +393,17 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
             columns={"shop.a": {"exclude": ["n"]}},
         ),
         ["pairs.shop"],
+    ),
+    "a filter of a pair": (with_pair(where={"shop.a": "n = 1"}), ["pairs.shop"]),
+    "a filter that is no condition": (
+        with_link(detect=False, where={"crm.a": "n = 1 AND"}), ["links.feed.where.crm.a"],
+    ),
+    "a filter of a table that is not carried": (
+        with_link(detect=False, where={"shop.b": "n = 1"}), ["links.feed"],
+    ),
+    "a filter by an excluded column": (
+        with_link(detect=False, columns={"crm.a": {"exclude": ["n"]}}, where={"crm.a": "n = 1"}),
+        ["links.feed"],
     ),
     "no tables": (with_pair(tables=[]), ["pairs.shop.tables"]),
     "tables not a list": (with_pair(tables="shop.*"), ["pairs.shop.tables"]),

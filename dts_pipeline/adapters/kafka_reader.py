@@ -37,7 +37,7 @@ _FIXED = {
     "isolation.level": "read_committed",
     "enable.partition.eof": "true",
     "fetch.wait.max.ms": "50",
-    # What is fetched behind a batch's end is thrown away: enough to keep the fetches going, no more.
+    # What is fetched behind a batch's end is thrown away: enough to keep fetches going, no more.
     "queued.max.messages.kbytes": "16384",
     # A full queue keeps the next fetch back so long; by default a second, in which a run empties it
     # and waits.

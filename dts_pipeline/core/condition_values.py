@@ -33,7 +33,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_INT64 = range(-(2**63), 2**63)
+_BOUND = 2**63  # of whole numbers of 64 bits
 _Mask = npt.NDArray[np.bool_]
 
 
@@ -57,7 +57,7 @@ class Values:
             nothing = np.zeros(len(self.present), dtype=np.bool_)
             return _Truth(nothing, nothing)
         values, other = self.values, comparable_literal(self.kind, value)
-        if values.dtype != object and other not in _INT64:
+        if values.dtype != object and not (isinstance(other, int) and -_BOUND <= other < _BOUND):
             values = values.astype(object)
         found = np.asarray(compare(values, other), dtype=np.bool_)
         return _Truth(self.present & found, self.present & ~found)

@@ -93,8 +93,11 @@ def _table(left: str, right: str, rows: Mapping[str, str]) -> str:
 def _settings(link: Link) -> str:
     left_out = [f"`{pattern}`" for pattern in link.excluded]
     tables = ", ".join(f"`{pattern}`" for pattern in link.tables)
+    filtered = [f"`{table}`" for table in link.filters]
     lines = [
-        f"**Tables** {tables}" + (f", without {', '.join(left_out)}" if left_out else ""),
+        f"**Tables** {tables}"
+        + (f", without {', '.join(left_out)}" if left_out else "")
+        + (f"; of {', '.join(filtered)} only the rows that `where` names" if filtered else ""),
         f"**Conflicts** {_policy(link)}",
         f"**Loops** are prevented by the mark `{link.mark.value}`"
         + (f"; the way back is `{link.reverse}`" if link.pair else ""),

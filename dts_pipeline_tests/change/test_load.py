@@ -94,7 +94,13 @@ def made(stack: Stack, label: str, path: Path, *ddl: str, **settings: Any) -> It
             httpx.delete(f"{stack.connect}/connectors/dts-{site}", timeout=30)
 
 
-@pytest.fixture(params=["stack_mariadb", pytest.param("stack_mixed", marks=pytest.mark.mysql)])
+@pytest.fixture(
+    params=[
+        "stack_mariadb",
+        pytest.param("stack_mysql", marks=pytest.mark.mysql),
+        pytest.param("stack_mixed", marks=pytest.mark.mysql),
+    ]
+)
 def stack(request: pytest.FixtureRequest) -> Stack:
     found: Stack = request.getfixturevalue(request.param)
     return found
