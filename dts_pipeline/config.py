@@ -30,6 +30,7 @@ from pydantic import (
 
 from dts_pipeline.config_lanes import lane_problems, lanes_kind, table_lanes
 from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
+from dts_pipeline.config_renames import rename_problems
 from dts_pipeline.core.condition_parser import parse_condition
 from dts_pipeline.core.conditions import Condition, columns_of
 from dts_pipeline.core.connector_config import LARGEST_MESSAGE_BYTES, MAX_MESSAGE_BYTES
@@ -44,6 +45,8 @@ from dts_pipeline.core.links import (
     Policy,
     Start,
 )
+from dts_pipeline.core.names import Names
+from dts_pipeline.core.schema import AllBut
 from dts_pipeline.errors import ConfigError
 
 _NAME = r"^[a-z][a-z0-9_]{0,27}$"  # two of them and `_to_` fit the ledger's 64 characters
@@ -99,6 +102,7 @@ ByteSize = Annotated[
 ]
 Name = Annotated[str, Field(pattern=_NAME)]
 TableName = Annotated[str, Field(pattern=r"^[^.\s*?\[]+\.[^.\s*?\[]+$")]
+RenamedTables = Annotated[str, Field(pattern=r"^[^.\s*?\[!]+\.(\*|[^.\s*?\[]+)$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=64)]
 ConditionText = Annotated[str, AfterValidator(_condition)]
 Owner = Annotated[str, Field(pattern=_OWNER)]
@@ -250,15 +254,24 @@ LanesConfig = Annotated[
 
 
 class ColumnsConfig(_Model):
-    """The columns of one table that each site keeps for itself."""
+    """The columns of one table that each site keeps for itself: these, or all others."""
 
-    exclude: list[ColumnName] = Field(min_length=1)
+    exclude: list[ColumnName] | None = Field(default=None, min_length=1)
+    include: list[ColumnName] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
-    def _no_name_twice(self) -> Self:
-        if len(set(self.exclude)) < len(self.exclude):
-            raise ValueError("`exclude` names a column twice")
+    def _one_of_both_without_repeats(self) -> Self:
+        if (self.exclude is None) == (self.include is None):
+            raise ValueError("name either `exclude` or `include`")
+        for key, names in (("exclude", self.exclude or []), ("include", self.include or [])):
+            if len(set(names)) < len(names):
+                raise ValueError(f"`{key}` names a column twice")
         return self
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """What is not synced."""
+        return AllBut(self.include) if self.include else tuple(self.exclude or ())
 
 
 class _Carried(_Model):
@@ -266,6 +279,7 @@ class _Carried(_Model):
 
     tables: list[TablePattern] = Field(min_length=1)
     columns: dict[TableName, ColumnsConfig] = {}
+    rename: dict[Name, dict[RenamedTables, RenamedTables]] = {}
     lanes: LanesConfig | None = None
     version: str | dict[str, str] | None = None
     mark_domain_id: int | None = Field(default=None, ge=1, le=2**32 - 1)
@@ -288,7 +302,7 @@ class _Carried(_Model):
         for table, columns in self.excluded_columns().items():
             if not self.carries(table):
                 raise ValueError(f"`columns` names {table}, which `tables` does not carry")
-            for column in sorted(set(columns) & self._compared_columns(table)):
+            for column in sorted(c for c in self._compared_columns(table) if c in columns):
                 raise ValueError(
                     f"`columns` excludes {column} of {table}, which decides about its rows: it is "
                     "named by `version`, `newest` or `delta`"
@@ -306,7 +320,8 @@ class _Carried(_Model):
     def _compared_columns(self, table: str) -> set[str]:
         """The columns of a table that decide about its rows, as far as the file names them."""
         versions = self.version_columns()
-        names = {versions.get(table) or versions.get("*") or ""}
+        version = versions.get(table) or versions.get("*")
+        names = {version} if version else set()
         conflicts: ConflictsConfig | None = getattr(self, "conflicts", None)
         if conflicts is not None:
             own = conflicts.tables.get(table)
@@ -317,7 +332,7 @@ class _Carried(_Model):
 
     def excluded_columns(self) -> dict[str, tuple[str, ...]]:
         """Table → the columns that each site keeps for itself."""
-        return {table: tuple(columns.exclude) for table, columns in self.columns.items()}
+        return {table: columns.excluded for table, columns in self.columns.items()}
 
     def resolved_lanes(self) -> tuple[Lane, ...]:
         """The lanes; none for a link of one."""
@@ -465,6 +480,11 @@ class Config(_Model):
             texts += [(site.tls and site.tls.truststore_password) or ""]
         return sorted({match[1] for text in texts if (match := SECRET.match(text))})
 
+    def site_names(self, site: str) -> Names:
+        """What a site calls the tables: entries that share one there call it the same."""
+        entries = (*self.pairs.values(), *self.links.values())
+        return Names.of([pair for entry in entries for pair in entry.rename.get(site, {}).items()])
+
     def resolved_links(self) -> dict[str, Link]:
         """Every link by name: two for each pair, and the one-way ones."""
         domains = frozenset(
@@ -505,6 +525,8 @@ class Config(_Model):
             detect=True if isinstance(carried, PairConfig) else carried.detect,
             policy=_policy(conflicts.policy, first) if conflicts else None,
             table_policies={t: _policy(c.policy, first) for t, c in tables.items() if c.policy},
+            source_names=self.site_names(source),
+            target_names=self.site_names(target),
             excluded_columns=carried.excluded_columns(),
             filters=carried.filters() if isinstance(carried, LinkConfig) else {},
             counters={t: tuple(c.delta) for t, c in tables.items() if c.delta},
@@ -595,6 +617,7 @@ def parse_config(text: str, *, source: str = "dts.yaml") -> Config:
     if not isinstance(data, dict):
         raise ConfigError([("(file)", "must be a mapping of keys")], source=source)
     problems = [*kafka_problems(data), *reference_problems(data), *lane_problems(data)]
+    problems += rename_problems(data)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from dts_pipeline.config import (
 )
 from dts_pipeline.core.conditions import Comparison
 from dts_pipeline.core.links import MarkKind, Policy, Start
+from dts_pipeline.core.names import AS_THEY_ARE
 from dts_pipeline.errors import ConfigError
 
 GOOD = """
@@ -187,6 +188,73 @@ def test_what_is_done_about_schema_changes() -> None:
     assert policies(with_link(ddl="ignore", detect=False)) == {"stop", "ignore"}
 
 
+def test_included_columns_leave_out_all_others() -> None:
+    text = with_pair(columns={"shop.a": {"include": ["n"]}}, version="n")
+    excluded = parse_config(text).resolved_links()["a_to_b"].excluded_columns["shop.a"]
+
+    assert [name for name in ("id", "n", "later") if name in excluded] == ["id", "later"]
+    assert list(excluded) == ["n"]
+
+
+def test_a_renamed_site_has_the_same_names_in_both_directions() -> None:
+    renames = {"shop.orders": "store.orders_eu", "shop.*": "store.*"}
+    there, back = parse_config(with_pair(rename={"b": renames})).resolved_links().values()
+
+    assert there.source_names == back.target_names == AS_THEY_ARE
+    assert there.target_names == back.source_names
+    assert back.topic_of("shop.orders") == "b.store.orders_eu"
+    assert there.topic_of("shop.orders") == "a.shop.orders"
+
+
+HUB = """
+sites:
+  c: {host: 127.0.0.1, port: 13303, user: dts, password: "${DTS_C_PASSWORD}", topic_prefix: c}
+pairs:
+  more: {sites: %s, tables: ["%s"], rename: %s, conflicts: {policy: fail}}
+"""
+
+
+def hub(sites: str, tables: str, rename: str, own: object) -> str:
+    """GOOD, its pair with renames at b, and a pair more with site c."""
+    data = yaml.safe_load(with_pair(rename={"b": own} if own else {}))
+    for section, entries in yaml.safe_load(HUB % (sites, tables, rename)).items():
+        data[section] |= entries
+    return yaml.safe_dump(data, sort_keys=False)
+
+
+STORE = {"shop.*": "store.*"}
+
+
+@pytest.mark.parametrize(
+    ("sites", "tables", "rename", "own"),
+    [
+        ("[a, c]", "shop.*", '{c: {"shop.*": "crm.*"}}', STORE),
+        ("[c, b]", "shop.*", '{b: {"shop.*": "store.*"}}', STORE),
+        ("[b, c]", "crm.*", "{}", STORE),
+    ],
+    ids=["the hub's names are the common ones", "alike in both", "other tables"],
+)
+def test_renamed_pairs_meet(sites: str, tables: str, rename: str, own: object) -> None:
+    assert len(parse_config(hub(sites, tables, rename, own)).resolved_links()) == 4
+
+
+@pytest.mark.parametrize(
+    ("sites", "tables", "rename", "own"),
+    [
+        ("[b, c]", "store.*", "{}", STORE),
+        ("[b, c]", "shop.*", "{}", STORE),
+        ("[c, b]", "shop.*", '{b: {"shop.*": "crm.*"}}', STORE),
+        ("[c, b]", "shop.*", '{b: {"shop.x": "crm.x"}}', None),
+        ("[c, b]", "mall.*", '{b: {"mall.*": "store.*"}}', STORE),
+        ("[c, b]", "crm.a", '{b: {"crm.a": "store.b"}}', STORE),
+    ],
+)
+def test_what_meets_at_a_site_has_one_name_there(
+    sites: str, tables: str, rename: str, own: object
+) -> None:
+    assert "pairs.more.rename" in paths(hub(sites, tables, rename, own))
+
+
 def test_excluded_columns_are_both_links() -> None:
     links = parse_config(with_pair(columns={"shop.a": {"exclude": ["n"]}})).resolved_links()
 
@@ -271,6 +339,46 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "excluded column named twice": (
         with_pair(columns={"shop.a": {"exclude": ["n", "n"]}}), ["pairs.shop.columns.shop.a"],
+    ),
+    "columns that are neither excluded nor included": (
+        with_pair(columns={"shop.a": {}}), ["pairs.shop.columns.shop.a"],
+    ),
+    "columns excluded and included": (
+        with_pair(columns={"shop.a": {"exclude": ["m"], "include": ["n"]}}),
+        ["pairs.shop.columns.shop.a"],
+    ),
+    "included column named twice": (
+        with_pair(columns={"shop.a": {"include": ["n", "n"]}}), ["pairs.shop.columns.shop.a"],
+    ),
+    "version that is not included": (
+        with_pair(version="v", columns={"shop.a": {"include": ["n"]}}), ["pairs.shop"],
+    ),
+    "rename of a site that is not the pair's": (
+        with_pair(rename={"c": {"shop.*": "store.*"}}), ["pairs.shop.rename.c"],
+    ),
+    "rename at the first site": (
+        with_pair(rename={"a": {"shop.*": "store.*"}}), ["pairs.shop.rename.a"],
+    ),
+    "rename of a table that is not carried": (
+        with_pair(rename={"b": {"crm.x": "crm.y"}}), ["pairs.shop.rename.b.crm.x"],
+    ),
+    "rename of a schema to a table": (
+        with_pair(rename={"b": {"shop.*": "store.x"}}), ["pairs.shop.rename.b.shop.*"],
+    ),
+    "rename of two tables to one": (
+        with_pair(rename={"b": {"shop.x": "store.z", "shop.y": "store.z"}}),
+        ["pairs.shop.rename.b.shop.x", "pairs.shop.rename.b.shop.y"],
+    ),
+    "rename by a pattern": (
+        with_pair(rename={"b": {"shop.x*": "store.x"}}),
+        ["pairs.shop.rename.b.shop.x*"],
+    ),
+    "rename to the ledger": (
+        with_pair(rename={"b": {"shop.batch": "dts.batch"}}), ["pairs.shop.rename.b.shop.batch"],
+    ),
+    "rename onto a schema that is carried": (
+        with_pair(tables=["shop.*", "store.x"], rename={"b": {"shop.*": "store.*"}}),
+        ["pairs.shop.rename.b.shop.*"],
     ),
     "excluded version": (
         with_pair(version="v", columns={"shop.a": {"exclude": ["v"]}}), ["pairs.shop"],

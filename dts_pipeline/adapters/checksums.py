@@ -212,7 +212,7 @@ class HashReader:
         return answer
 
     def _once(self, work: Callable[[Cursor], _Answer]) -> _Answer:
-        with translated({"site": self.database.site, "table": self.table.full_name}):
+        with translated({"site": self.database.site, **self.table.place}):
             if self._connection is None:
                 self._connection = self._stack.enter_context(self.database.raw())
             with self._connection.cursor() as cursor:
@@ -228,7 +228,7 @@ class HashReader:
         return TerminalError(
             "row_not_hashed",
             "the server could not hash a row: it is larger than max_allowed_packet",
-            where={"site": self.database.site, "table": self.table.full_name},
+            where={"site": self.database.site, **self.table.place},
             remedy="Raise max_allowed_packet of the server, or leave the table out by --table.",
         )
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dts_pipeline.adapters.packets import PACKET_TOO_LARGE, measured
 from dts_pipeline.adapters.tls import TlsFiles, client_context, problem, tls_problem
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 from dts_pipeline.core.schema import Dialect
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 
@@ -118,7 +119,10 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class Database:
-    """One site's server; with `tls` nothing is sent to one whose certificate is not accepted."""
+    """One site's server; with `tls` nothing is sent to one whose certificate is not accepted.
+
+    `names` is what the site calls the tables.
+    """
 
     site: str
     host: str
@@ -126,6 +130,7 @@ class Database:
     user: str
     password: str = field(repr=False)
     tls: TlsFiles | None = None
+    names: Names = AS_THEY_ARE
 
     @cached_property
     def engine(self) -> Engine:

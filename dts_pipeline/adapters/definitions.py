@@ -32,7 +32,7 @@ def read_definitions(database: Database, tables: Mapping[str, Table]) -> dict[st
         plain = plain and (before is None or before.plain)
         mine[row.name] = Index(row.name, columns, not row.shared, plain)
     return {
-        name: Definition(table, tuple(found[name].values()) if name in found else ())
+        name: Definition(table, tuple(found.get(table.own_name, {}).values()))
         for name, table in tables.items()
     }
 
@@ -52,7 +52,7 @@ def read_collations(database: Database) -> frozenset[str]:
 
 def show_create(database: Database, table: Table) -> str:
     """SHOW CREATE TABLE."""
-    with database.connect(where={"table": table.full_name}) as connection:
+    with database.connect(where=table.place) as connection:
         row = connection.execute(text("SHOW CREATE TABLE " + escaped(table_name(table)))).one()
     return str(row[1])
 

@@ -176,7 +176,7 @@ class ReconcileSite:
             raise TransientError(
                 ROW_REFUSED,
                 "a row of the other site does not fit this site's table",
-                where={"site": self.database.site, "table": base.table.full_name},
+                where={"site": self.database.site, **base.table.place},
                 remedy="Make the column as wide as at the other site, or mend the row there.",
             ) from None
         set_errors(self.cursor, base.stage, errors)

@@ -16,7 +16,8 @@ def open_databases(config: Config, secrets: Mapping[str, str]) -> dict[str, Data
     for name, site in config.sites.items():
         password = secret_value(site.password, secrets)
         tls = tls_files(site.tls)
-        found[name] = Database(name, site.host, site.port, site.user, password, tls)
+        names = config.site_names(name)
+        found[name] = Database(name, site.host, site.port, site.user, password, tls, names)
     return found
 
 

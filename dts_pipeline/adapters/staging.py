@@ -277,7 +277,7 @@ def _poison(staged: StagedTable, row: int, column: str, code: str) -> PoisonErro
 def _place(staged: StagedTable, row: int) -> dict[str, object]:
     change = staged.changes.iloc[row]
     place = {name: change[name] for name in ("topic", "partition", "offset")}
-    return {**place, "table": staged.table.full_name}
+    return {**place, **staged.table.place}
 
 
 def _merge_equal_keys(cursor: Cursor, staged: StagedTable, modes: ValueModes, detect: bool) -> None:

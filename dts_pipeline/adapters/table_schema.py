@@ -59,33 +59,32 @@ def read_tables(
     matches: Callable[[str], bool],
     excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> dict[str, Table]:
-    """The base tables whose `schema.table` matches, by that name. Views are left out.
+    """The base tables whose common name (`schema.table`) matches, by that name. No views.
 
     `excluded` are a link's `excluded_columns`; leave them out only where columns do not matter.
     Raises what `Database.connect` raises.
     """
-    engines = {
-        (row.sch, row.tbl): row.eng or ""
-        for row in database.query(_TABLES)
-        if matches(f"{row.sch}.{row.tbl}")
-    }
-    if not engines:
+    common = database.names.common
+    rows = {(row.sch, row.tbl): row.eng or "" for row in database.query(_TABLES)}
+    names = {key: name for key in rows if matches(name := common(f"{key[0]}.{key[1]}"))}
+    if not names:
         return {}
-    schemas = sorted({schema for schema, _ in engines})
+    schemas = sorted({schema for schema, _ in names})
     columns = _grouped(_read(database, _COLUMNS, schemas))
     indexes = _grouped(_read(database, _INDEXES, schemas))
     foreign_keys = _foreign_keys(database, schemas, columns)
     json_columns = _json_columns(database, schemas)
     dialect = database.facts.dialect
     return {
-        f"{key[0]}.{key[1]}": _table(
+        name: _table(
             key,
-            engine,
+            name,
+            rows[key],
             [_column(row, json_columns[key], dialect) for row in columns[key]],
             indexes[key],
             foreign_keys[key],
-        ).excluding(excluded.get(f"{key[0]}.{key[1]}", ()))
-        for key, engine in sorted(engines.items())
+        ).excluding(excluded.get(name, ()))
+        for key, name in sorted(names.items())
     }
 
 
@@ -107,6 +106,7 @@ def _foreign_keys(
 ) -> Mapping[_Key, list[ForeignKey]]:
     """By the table whose columns they are; two reads, as the server joins such views slowly."""
     found: dict[_Key, list[ForeignKey]] = defaultdict(list)
+    name_of = database.names.common
     actions = _read(database, _ACTIONS, schemas)
     if not actions:
         return found
@@ -122,9 +122,9 @@ def _foreign_keys(
         found[row.sch, row.tbl].append(
             ForeignKey(
                 name=row.name,
-                child=f"{row.sch}.{row.tbl}",
+                child=name_of(f"{row.sch}.{row.tbl}"),
                 columns=tuple(own.get(p.col.lower(), p.col) for p in pairs),
-                parent=f"{pairs[0].parent_sch}.{pairs[0].parent_tbl}" if pairs else "",
+                parent=name_of(f"{pairs[0].parent_sch}.{pairs[0].parent_tbl}") if pairs else "",
                 parent_columns=tuple(others.get(p.parent_col.lower(), p.parent_col) for p in pairs),
                 on_delete=row.on_delete,
                 on_update=row.on_update,
@@ -151,6 +151,7 @@ def _json_columns(database: Database, schemas: Sequence[str]) -> Mapping[_Key, s
 
 def _table(
     key: _Key,
+    common: str,
     engine: str,
     columns: Sequence[Column],
     indexes: Sequence[Any],
@@ -168,6 +169,7 @@ def _table(
         unique_keys=tuple((name, tuple(cols)) for name, cols in sorted(by_index.items())),
         engine=engine,
         foreign_keys=tuple(foreign_keys),
+        common="" if common == f"{key[0]}.{key[1]}" else common,
     )
 
 

@@ -157,14 +157,14 @@ class _Decisions:
             raise TransientError(
                 "unique_value_taken",
                 "a user took a unique value of this batch between look and write",
-                where={"table": staged.table.full_name},
+                where={**staged.table.place},
                 remedy="The batch is repeated by itself.",
             )
         if deleted < len(gone):
             raise TerminalError(
                 "count_mismatch",
                 f"a statement wrote {deleted} row(s) where {len(gone)} were due",
-                where={"table": staged.table.full_name, "statement": "DELETE"},
+                where={**staged.table.place, "statement": "DELETE"},
                 remedy="Look for triggers at the target; nothing was written.",
             )
         staged.logged += deleted

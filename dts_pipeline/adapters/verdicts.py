@@ -72,7 +72,7 @@ def _refuse_lost(met: int, staged: StagedTable) -> None:
         raise TerminalError(
             "count_mismatch",
             f"{met} staged row(s) were found where {due} change(s) were due",
-            where={"table": staged.table.full_name, "statement": "stage"},
+            where={**staged.table.place, "statement": "stage"},
             remedy="Nothing was written. Please report this with the tables' definitions.",
         )
 

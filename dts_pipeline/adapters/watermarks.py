@@ -99,7 +99,7 @@ class SourceLog:
         ]
 
     def _is_carried(self, topic: str) -> bool:
-        return self.link.matches(topic.removeprefix(f"{self.link.source_prefix}."))
+        return self.link.matches(self.link.table_of(topic))
 
     def find(self, name: str, number: int, deadline: float) -> int | None:
         """Reads until the watermark's transaction has ended: its index in `segments`.
@@ -138,7 +138,7 @@ class SourceLog:
     def _events(self, transactions: set[str]) -> pd.DataFrame:
         fixed = {self.transaction_topic, watermark_topic(self.link)}
         frames = [
-            parse_events(tp, buffer.messages)
+            parse_events(tp, buffer.messages, self.link.source_names)
             for tp, buffer in self.reader.buffers.items()
             if tp not in fixed and buffer.messages
         ]
@@ -156,7 +156,9 @@ class SourceLog:
             if mark is not None:
                 self.watermarks[mark.name, mark.number] = mark
         transactions = self.transaction_topic
-        self.messages += parse_transaction_messages(transactions, self._new(transactions))
+        self.messages += parse_transaction_messages(
+            transactions, self._new(transactions), self.link.source_names
+        )
 
     def _new(self, tp: TopicPartition) -> Sequence[Message]:
         messages = self.reader.buffers[tp].messages if tp in self.reader.buffers else []

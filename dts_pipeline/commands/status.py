@@ -278,7 +278,7 @@ class _Board:
         return [
             name
             for name in self.admin.names() - known
-            if name.startswith(prefix) and link.matches(name.removeprefix(prefix))
+            if name.startswith(prefix) and link.matches(link.table_of(name))
         ]
 
 

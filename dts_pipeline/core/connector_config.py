@@ -108,7 +108,7 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         "database.server.id": str(replica_id(name, site)),
         "database.ssl.mode": _SSL_MODES[site.dialect, site.tls],
         **_truststore(site),
-        "table.include.list": ",".join(include_list([p for link in links for p in link.tables])),
+        "table.include.list": ",".join(include_list(_captured(links))),
         "include.query": str(any(link.mark is MarkKind.COMMENT for link in links)).lower(),
         HISTORY_TOPIC: f"{site.topic_prefix}.schema-history",
         **_history_client(site.kafka),
@@ -116,6 +116,11 @@ def connector_spec(site: CaptureSite, links: Iterable[Link]) -> ConnectorSpec:
         **_message_limits(site.max_message_bytes),
     }
     return ConnectorSpec(name, settings)
+
+
+def _captured(links: Iterable[Link]) -> list[str]:
+    """Patterns of what links read, as their source calls it."""
+    return [own for link in links for own in link.source_names.patterns(link.tables)]
 
 
 def _truststore(site: CaptureSite) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dts_pipeline.core.column_sql import quoted
+from dts_pipeline.core.column_sql import quoted, table_name
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
@@ -178,7 +178,7 @@ def _column_differences(
         return
     twin = next((c for c in target.columns if c.name == column.name), None)
     if twin is None:
-        yield from _missing(column, target)
+        yield from _missing(column, source, target)
         return
     if column.generated and twin.generated:
         return
@@ -216,7 +216,7 @@ def _column_differences(
         )
 
 
-def _missing(column: Column, target: Table) -> Iterator[Difference]:
+def _missing(column: Column, source: Table, target: Table) -> Iterator[Difference]:
     other_case = any(c.name.lower() == column.name.lower() for c in target.columns)
     how = "is spelled in another case at the target" if other_case else "is missing at the target"
     yield _difference(
@@ -225,18 +225,18 @@ def _missing(column: Column, target: Table) -> Iterator[Difference]:
         target,
         column,
         how,
-        _either_alter("target", "source", target, column),
+        _either_alter(("target", target), ("source", source), column),
     )
 
 
-def _either_alter(lacks: str, has: str, table: Table, column: Column) -> str:
+def _either_alter(lacks: tuple[str, Table], has: tuple[str, Table], column: Column) -> str:
     """Added at one site or dropped at the other: only whoever did it knows."""
-    name = quoted(table.schema) + "." + quoted(table.name)
+    (here, less), (there, more) = lacks, has
     null = "NULL" if column.nullable else "NOT NULL"
     return (
-        f"If it was added at the {has}, at the {lacks}: ALTER TABLE {name} ADD COLUMN "
+        f"If it was added at the {there}, at the {here}: ALTER TABLE {table_name(less)} ADD COLUMN "
         f"{quoted(column.name)} {_shown_type(column)} {null}, with its other attributes. If it was "
-        f"dropped at the {lacks}, at the {has}: ALTER TABLE {name} DROP COLUMN "
+        f"dropped at the {here}, at the {there}: ALTER TABLE {table_name(more)} DROP COLUMN "
         f"{quoted(column.name)}. If it was renamed, rename it. The link then goes on by itself."
     )
 
@@ -324,7 +324,7 @@ def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
                 target,
                 column,
                 "is missing at the source, so no event has a value for it",
-                _either_alter("source", "target", target, column),
+                _either_alter(("source", source), ("target", target), column),
             )
 
 

@@ -38,7 +38,8 @@ COPIES_REMEDY = "Leave the tables that gh-ost and pt-online-schema-change make o
 class Flow:
     """One direction between two sites; `both_ways` on a pair.
 
-    `knows` tells whether the target has a collation of that name.
+    `knows` tells whether the target has a collation of that name, `called` what it calls a table;
+    `renames` is true where the sites call tables otherwise.
     """
 
     link: str
@@ -47,6 +48,8 @@ class Flow:
     dialects: tuple[Dialect, Dialect]
     knows: Callable[[str], bool]
     both_ways: bool = False
+    called: Callable[[str], str] = str
+    renames: bool = False
 
     @property
     def crosses(self) -> bool:
@@ -96,7 +99,7 @@ def _lost_table(
         f"a table that both sites had is gone at site {here}: it was dropped or renamed there",
         where={"link": flow.link, "table": table.full_name, "site": here},
         remedy=f"If it was dropped, at site {there}: DROP TABLE {table_name(table)}."
-        f"{renamed if fresh else ''} If it should stay, make it again at site {here}. The link "
+        f"{renamed if fresh and not flow.renames else ''} If it should stay, make it again at site {here}. The link "
         "then goes on by itself.",
     )
 
@@ -145,14 +148,21 @@ def new_tables(
         if is_copy(name) or not table.primary_key or table.engine.lower() != "innodb":
             continue
         _refuse_collations(flow, table, table.columns, shown)
+        if flow.renames and table.foreign_keys:
+            reason = "it has a foreign key, and the sites call their tables by other names"
+            raise _by_hand(flow, table, reason, shown(name))
+        there = table.called(flow.called(name))
+        if not there.schema:
+            reason = "another table has its name there (`rename`): give it one, or leave it out"
+            raise _by_hand(flow, table, reason, shown(name))
         if flow.crosses:
-            statement = create_by_facts(found)
+            statement = create_by_facts(replace(found, table=there))
             if statement is None:
                 reason = "it has a foreign key, or columns or keys that the other server spells "
                 raise _by_hand(flow, table, reason + "in another way", shown(name))
             yield Change(name, statement)
         else:
-            yield Change(name, create_as_shown(shown(name), table))
+            yield Change(name, create_as_shown(shown(name), there))
 
 
 def changes(

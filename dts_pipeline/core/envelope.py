@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import PoisonError
 
@@ -93,10 +94,13 @@ def is_wrapped(value: bytes) -> bool:
     return value.startswith(b'{"schema":')
 
 
-def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -> pd.DataFrame:
+def parse_events(
+    topic_partition: TopicPartition, messages: Sequence[Message], names: Names = AS_THEY_ARE
+) -> pd.DataFrame:
     """The row events of one topic-partition, in offset order; tombstones are left out.
 
-    Columns: topic, partition, offset, timestamp (ms, Kafka's), run (str), table (`schema.table`),
+    `names`: what the source calls the tables.
+    Columns: topic, partition, offset, timestamp (ms, Kafka's), run (str), table (its common name),
     key, before, after (bytes, still encoded; None where absent), op, gtid, transaction (None where
     absent), total_order, query_head (first 200 bytes as sent, None where absent), file, pos, row,
     half (int64; 1 for the `c` of a key change's second half, else 0), ts_ms (commit time),
@@ -104,7 +108,7 @@ def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -
 
     Raises PoisonError `malformed_event` or `unknown_op` with topic, partition and offset.
     """
-    rows = EventRows(topic_partition)
+    rows = EventRows(topic_partition, names)
     rows.add(messages)
     return rows.frame()
 
@@ -112,9 +116,10 @@ def parse_events(topic_partition: TopicPartition, messages: Sequence[Message]) -
 class EventRows:
     """Row events of one topic-partition, parsed while they come; `frame` makes them a DataFrame."""
 
-    def __init__(self, topic_partition: TopicPartition) -> None:
-        """No events yet."""
+    def __init__(self, topic_partition: TopicPartition, names: Names = AS_THEY_ARE) -> None:
+        """No events yet; `names` as `parse_events` takes it."""
         self._place = topic_partition
+        self._names = names
         self._shared = _Shared()
         self._objects: dict[str, list[Any]] = {name: [] for name in _OBJECTS}
         self._numbers: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in _NUMBERS}
@@ -133,7 +138,7 @@ class EventRows:
             keys = [_key(self._place, m) for m in messages]
         ops = [e.op for e in envelopes]
         _refuse_unknown(self._place, messages, ops, keys)
-        objects = _objects(messages, envelopes, self._shared)
+        objects = _objects(messages, envelopes, self._shared, self._names)
         for name, texts in {**objects, "key": keys, "op": self._shared(ops)}.items():
             self._objects[name] += texts
         for name, values in _numbers(messages, envelopes, ops).items():
@@ -158,12 +163,12 @@ class EventRows:
 
 
 def _objects(
-    messages: Sequence[Message], envelopes: Sequence[_Envelope], shared: _Shared
+    messages: Sequence[Message], envelopes: Sequence[_Envelope], shared: _Shared, names: Names
 ) -> dict[str, list[Any]]:
     sources = [envelope.source for envelope in envelopes]
     return {
         "run": shared([m.run for m in messages]),
-        "table": shared(_names([s.db for s in sources], [s.table for s in sources])),
+        "table": shared(_tables([s.db for s in sources], [s.table for s in sources], names)),
         "before": _rows([e.before for e in envelopes]),
         "after": _rows([e.after for e in envelopes]),
         "gtid": shared([s.gtid for s in sources]),
@@ -283,10 +288,13 @@ def _head(raw: msgspec.Raw) -> bytes:
     return bytes(memoryview(raw)[:200])  # the statement can be megabytes long, on each event
 
 
-def _names(schemas: Sequence[str], tables: Sequence[str | None]) -> list[str]:
+def _tables(schemas: Sequence[str], tables: Sequence[str | None], names: Names) -> list[str]:
+    """The tables' common names."""
     if len(set(schemas)) == len(set(tables)) == 1:
-        return [f"{schemas[0]}.{tables[0]}"] * len(tables)
-    return [f"{schema}.{table}" for schema, table in zip(schemas, tables, strict=True)]
+        return [names.common(f"{schemas[0]}.{tables[0]}")] * len(tables)
+    own = [f"{schema}.{table}" for schema, table in zip(schemas, tables, strict=True)]
+    common = {name: names.common(name) for name in set(own)}
+    return [common[name] for name in own]
 
 
 def _file_numbers(files: Sequence[str | None]) -> list[int]:

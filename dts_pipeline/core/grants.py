@@ -35,6 +35,8 @@ class Account:
 class SiteUse:
     """What an installation does at a site: patterns of the tables it writes, and only reads.
 
+    They are the site's own names.
+
     `altered` are those of the written ones that it also makes and alters (`ddl: additive`).
     """
 
@@ -48,13 +50,17 @@ class SiteUse:
     def of(cls, site: str, links: Iterable[Link], dialect: Dialect, mark: MarkKind) -> SiteUse:
         """What `links` do at `site`: they write where it is their target."""
         links = list(links)
-        written = _unique(p for link in links if link.target == site for p in link.tables)
-        read = _unique(p for link in links if link.source == site for p in link.tables)
-        altered = _unique(
+        writers = [link for link in links if link.target == site]
+        additive = [link for link in writers if link.ddl is Ddl.ADDITIVE]
+        written, altered = (
+            _unique(p for link in some for p in link.target_names.patterns(link.tables))
+            for some in (writers, additive)
+        )
+        read = _unique(
             p
             for link in links
-            if link.target == site and link.ddl is Ddl.ADDITIVE
-            for p in link.tables
+            if link.source == site
+            for p in link.source_names.patterns(link.tables)
         )
         return cls(dialect, mark, written, tuple(p for p in read if p not in written), altered)
 

@@ -152,12 +152,11 @@ def _lane(link: Link, child: str, parent: str) -> bool:
 
 def _places(link: Link, row: Checkpoint, names: Names) -> set[TopicPartition]:
     """The topic-partitions of a checkpoint that belong to a lane."""
-    prefix = f"{link.source_prefix}."
     return {
         tp
         for tp in row.partitions
         if tp.topic != link.transaction_topic
-        and link.matches(names.get(tp.topic, tp.topic.removeprefix(prefix)))
+        and link.matches(names.get(tp.topic) or link.table_of(tp.topic))
     }
 
 

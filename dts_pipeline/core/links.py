@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from dts_pipeline.core.conditions import Condition
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 
 RESERVED_SCHEMAS = frozenset({"dts", "mysql", "sys", "information_schema", "performance_schema"})
 
@@ -89,7 +90,10 @@ class Link:
     None for a one-way link. `version_columns` maps `schema.table` or `*` to a column, `counters`
     `schema.table` to the columns whose changes are added up (`core/delta.py`). `max_returns` is how
     often a key may be put back (`core/pingpong.py`) before it is isolated.
-    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself,
+    `source_names` and `target_names` are what its sites call the tables; all else here, patterns
+    too, spells their common names (`core/names.py`).
+    `excluded_columns` maps `schema.table` to the columns that each site keeps for itself (an
+    AllBut where those are named that it does not),
     `filters` to the condition that a row must meet to be carried; of a pair it is empty.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
@@ -115,6 +119,8 @@ class Link:
     counters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     excluded_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     filters: dict[str, Condition] = field(default_factory=dict)
+    source_names: Names = AS_THEY_ARE
+    target_names: Names = AS_THEY_ARE
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     writers: frozenset[str] = frozenset()
@@ -165,7 +171,8 @@ class Link:
 
         And whether it is one of the lane's.
         """
-        if full_name.partition(".")[0].lower() in RESERVED_SCHEMAS:
+        schema = full_name.partition(".")[0].lower()
+        if not schema or schema in RESERVED_SCHEMAS:
             return False
         if self.own and not self.own.matches(full_name):
             return False
@@ -207,4 +214,9 @@ class Link:
 
     def topic_of(self, full_name: str) -> str:
         """The topic of a table; Debezium replaces what Kafka does not allow in names by `_`."""
-        return re.sub(r"[^a-zA-Z0-9._\-]", "_", f"{self.source_prefix}.{full_name}")
+        own = self.source_names.own(full_name)
+        return re.sub(r"[^a-zA-Z0-9._\-]", "_", f"{self.source_prefix}.{own}")
+
+    def table_of(self, topic: str) -> str:
+        """The table of a topic, as far as its name tells."""
+        return self.source_names.common(topic.removeprefix(f"{self.source_prefix}."))

@@ -14,6 +14,18 @@ class Dialect(StrEnum):
     MYSQL = "mysql"
 
 
+class AllBut(tuple[str, ...]):
+    """All columns but these and the primary key's: `name in AllBut(…)` is false for these.
+
+    Iterating gives the names that were spelled out.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, name: object) -> bool:
+        return not super().__contains__(name)
+
+
 class Default(StrEnum):
     """What an INSERT that does not name the column gives it."""
 
@@ -93,6 +105,8 @@ class Table:
     table's own columns. `reads_older` of the source's table tells that it is known to be as it was
     when its events were read or newer, so that events with other columns are from before an ALTER;
     with `fills_presets` (`ddl: additive`) also if they lack a column that has a constant default.
+    `schema` and `name` are what its site calls it; `common` is what everything else does, empty
+    where that is the same (`core/names.py`).
     """
 
     schema: str
@@ -104,11 +118,27 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     reads_older: bool = False
     fills_presets: bool = False
+    common: str = ""
 
     @property
     def full_name(self) -> str:
-        """`schema.table`, as Debezium's topics and dts.yaml spell it."""
+        """`schema.table` as dts.yaml spells it: the common name."""
+        return self.common or self.own_name
+
+    @property
+    def own_name(self) -> str:
+        """`schema.table` as its site calls it."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where an error of its site's SQL was: its names."""
+        return {"table": self.full_name, **({"called": self.own_name} if self.common else {})}
+
+    def called(self, own_name: str) -> Table:
+        """The table as a site that calls it so would have it."""
+        schema, _, name = own_name.partition(".")
+        return replace(self, schema=schema, name=name, common=self.full_name)
 
     @property
     def written_columns(self) -> tuple[Column, ...]:
@@ -119,7 +149,11 @@ class Table:
         """The table with its columns of these names excluded."""
         if not names:
             return self
-        columns = (replace(c, excluded=True) if c.name in names else c for c in self.columns)
+        stay = self.primary_key if isinstance(names, AllBut) else ()
+        columns = (
+            replace(c, excluded=True) if c.name in names and c.name not in stay else c
+            for c in self.columns
+        )
         return replace(self, columns=tuple(columns))
 
     def column(self, name: str) -> Column:

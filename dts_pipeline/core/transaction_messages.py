@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
 from dts_pipeline.core.envelope import Message, is_wrapped, poison_message
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 from dts_pipeline.core.ranges import TopicPartition
 
 
@@ -37,7 +39,7 @@ _wrapped_transaction = msgspec.json.Decoder(_WrappedTransactionMessage)
 
 @dataclass(frozen=True)
 class TransactionMessage:
-    """BEGIN or END of a source transaction; `counts` (END only) maps `schema.table` to events."""
+    """BEGIN or END of a source transaction; `counts` (END only) maps tables to events."""
 
     offset: int
     timestamp: int
@@ -47,10 +49,14 @@ class TransactionMessage:
 
 
 def parse_transaction_messages(
-    topic_partition: TopicPartition, messages: Sequence[Message]
+    topic_partition: TopicPartition, messages: Sequence[Message], names: Names = AS_THEY_ARE
 ) -> list[TransactionMessage]:
-    """The BEGIN and END messages in order; raises PoisonError for anything else."""
+    """The BEGIN and END messages in order; raises PoisonError for anything else.
+
+    `names`: what the source calls the tables; `counts` has their common names.
+    """
     parsed = []
+    common = cache(names.common)
     for message in messages:
         if message.value is None:
             continue
@@ -68,7 +74,7 @@ def parse_transaction_messages(
             raise poison_message("malformed_event", what, topic_partition, message.offset)
         counts: dict[str, int] = {}
         for collection in item.data_collections or []:
-            counts[collection.data_collection] = collection.event_count
+            counts[common(collection.data_collection)] = collection.event_count
         parsed.append(
             TransactionMessage(
                 message.offset, message.timestamp, item.status == "END", item.id, counts

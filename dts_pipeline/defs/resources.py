@@ -11,6 +11,7 @@ import dagster as dg
 
 from dts_pipeline.config import BatchConfig, Config, ConnectConfig, SiteConfig
 from dts_pipeline.core.links import Link
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 
 if TYPE_CHECKING:  # pandas, SQLAlchemy and Kafka's client are left for the run to import
     from collections.abc import Callable, Sequence
@@ -57,13 +58,16 @@ class SiteResource(dg.ConfigurableResource[Any]):
     cert: str | None = None
     key: str | None = None
 
-    def database(self, site: str) -> Database:
-        """The connections to this server, under the site's name in dts.yaml."""
+    def database(self, site: str, names: Names = AS_THEY_ARE) -> Database:
+        """The connections to this server, under the site's name in dts.yaml.
+
+        `names` is what the site calls the tables.
+        """
         from dts_pipeline.adapters.database import Database
         from dts_pipeline.adapters.tls import TlsFiles
 
         tls = TlsFiles(self.ca, self.cert, self.key) if self.ca else None
-        return Database(site, self.host, self.port, self.user, self.password, tls)
+        return Database(site, self.host, self.port, self.user, self.password, tls, names)
 
 
 class KafkaResource(dg.ConfigurableResource[Any]):
@@ -131,8 +135,8 @@ def _runtime_resource(
         made = LinkRuntime(
             link=link,
             limits=limits,
-            source=sites[source].database(link.source),
-            target=sites[target].database(link.target),
+            source=sites[source].database(link.source, link.source_names),
+            target=sites[target].database(link.target, link.target_names),
             kafka=dict(context.resources.kafka.properties),
             connect_url=connect.url if connect else None,
             connect_tls=tls_files(connect.tls) if connect else None,

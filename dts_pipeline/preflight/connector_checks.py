@@ -108,7 +108,7 @@ def gtid_filters(_facts: Facts, _site: str, connector: RegisteredConnector) -> P
 @connector_check("table_not_captured", "the connector captures every carried table")
 def coverage(facts: Facts, site: str, connector: RegisteredConnector) -> Problems:
     """The include and exclude lists must let all tables of all links through."""
-    names = {t.full_name for link in facts.links_from(site) for t in facts.carried(link)}
+    names = {t.own_name for link in facts.links_from(site) for t in facts.carried(link)}
     for name in sorted({*names, WATERMARK_TABLE}):
         taken = _is_taken(connector, name)
         if taken is None:

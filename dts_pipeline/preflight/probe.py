@@ -154,8 +154,9 @@ def _triggers(database: Database, dialect: Dialect, rights: set[str]) -> tuple[T
     # MySQL hides triggers from accounts without the TRIGGER privilege; MariaDB shows them.
     if dialect is Dialect.MYSQL and not _holds(rights, "TRIGGER"):
         return None
+    name_of = database.names.common
     return tuple(
-        Trigger(f"{r.sch}.{r.tbl}", r.name, r.timing, r.event, r.statement or "")
+        Trigger(name_of(f"{r.sch}.{r.tbl}"), r.name, r.timing, r.event, r.statement or "")
         for r in database.query(_TRIGGERS)
     )
 
@@ -193,7 +194,7 @@ def _refused(database: Database, columns: Mapping[str, str]) -> dict[str, tuple[
     found = {}
     with database.raw() as connection:
         for name, column in columns.items():
-            place = ".".join(quoted(part) for part in name.split(".", 1))
+            place = ".".join(quoted(part) for part in database.names.own(name).split(".", 1))
             trials = {
                 "SELECT": f"EXPLAIN SELECT {quoted(column)} FROM {place} WHERE 1 = 0",
                 "INSERT": f"EXPLAIN INSERT INTO {place} () VALUES ()",

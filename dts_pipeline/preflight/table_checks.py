@@ -79,7 +79,7 @@ def excluded_columns(facts: Facts, link: Link, source: SiteFacts, target: SiteFa
     both = facts.tables_of(link, source), facts.tables_of(link, target)
     for table, column in unknown_columns(link.excluded_columns, *both):
         yield error(
-            f"dts.yaml excludes the column {column}, which the table has at neither site",
+            f"`columns` names {column}, which the table has at neither site",
             EXCLUDE_UNKNOWN_REMEDY,
             table=table,
             column=column,
@@ -123,7 +123,8 @@ def tables_alterable(facts: Facts, link: Link, _source: SiteFacts, target: SiteF
         yield SKIP
         return
     for table in facts.carried(link):
-        lacking = lacking_rights(target.grants, table.full_name, ALTER_RIGHTS)
+        name = link.target_names.own(table.full_name)
+        lacking = lacking_rights(target.grants, name, ALTER_RIGHTS)
         if lacking:
             yield warning(
                 f"no GRANT of the account {facts.config.sites[target.name].user} has "
@@ -220,7 +221,7 @@ def triggers(facts: Facts, link: Link, _source: SiteFacts, target: SiteFacts) ->
             site=target.name,
         )
         return
-    names = {table.name for table in facts.carried(link)}
+    names = {table.name for table in facts.tables_of(link, target).values()}
     for trigger in target.triggers:
         if link.matches(trigger.table):
             yield _of_trigger(trigger, names, target.name)
@@ -293,7 +294,8 @@ def zero_dates(facts: Facts, link: Link, source: SiteFacts, _target: SiteFacts) 
 def name_case(facts: Facts, link: Link, source: SiteFacts, target: SiteFacts) -> Problems:
     """Tables are found by their names as the servers give them."""
     settings = [s.variables.get("lower_case_table_names", "0") for s in (source, target)]
-    mixed = [t.full_name for t in facts.carried(link) if t.full_name != t.full_name.lower()]
+    tables = [*facts.carried(link), *facts.tables_of(link, target).values()]
+    mixed = [t.own_name for t in tables if t.own_name != t.own_name.lower()]
     if settings[0] != settings[1] and mixed:
         yield warning(
             f"lower_case_table_names is {settings[0]} at {source.name} and {settings[1]} at "

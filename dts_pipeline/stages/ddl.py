@@ -151,7 +151,16 @@ class _Direction:
         source, target = self.source[0], self.target[0]
         dialects = source.facts.dialect, target.facts.dialect
         both_ways = self.runtime.link.pair is not None
-        return Flow(self.link, source.site, target.site, dialects, self._knows, both_ways)
+        return Flow(
+            self.link,
+            source.site,
+            target.site,
+            dialects,
+            self._knows,
+            both_ways,
+            target.names.own,
+            bool(source.names or target.names),
+        )
 
     def _knows(self, collation: str) -> bool:
         return collation in self._collations

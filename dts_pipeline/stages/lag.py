@@ -81,7 +81,8 @@ def _segments(runtime: LinkRuntime, reader: KafkaReader, checkpoint: Checkpoint)
     high = runtime.admin.offsets([topic])[topic][1]
     start = checkpoint.partitions[topic].next_offset
     buffer = reader.read_to_end({topic: start}, {topic: high}, _TRANSACTIONS)[topic]
-    return segments_of(parse_transaction_messages(topic, buffer.messages))
+    names = runtime.link.source_names
+    return segments_of(parse_transaction_messages(topic, buffer.messages, names))
 
 
 def _position(runtime: LinkRuntime, checkpoint: Checkpoint) -> int:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from dts_pipeline.adapters.kafka_reader import Buffer, KafkaReader
 from dts_pipeline.core.envelope import EventRows, parse_events
+from dts_pipeline.core.names import Names
 from dts_pipeline.core.ranges import TopicPartition
 
 _WORTH_PARSING = 250
@@ -25,9 +26,13 @@ class ParsedEvents:
     topic-partition: memory holds one form of a batch, not two.
     """
 
-    def __init__(self, reader: KafkaReader) -> None:
-        """Nothing has been taken out of the reader's buffers yet."""
+    def __init__(self, reader: KafkaReader, names: Names) -> None:
+        """Nothing has been taken out of the reader's buffers yet.
+
+        `names`: what the source calls the tables.
+        """
         self._reader = reader
+        self._names = names
         self._rows: dict[TopicPartition, EventRows] = {}
 
     def take(self) -> None:
@@ -35,7 +40,7 @@ class ParsedEvents:
         for tp, buffer in self._reader.buffers.items():
             if len(buffer.messages) > _WORTH_PARSING:
                 if tp not in self._rows:
-                    self._rows[tp] = EventRows(tp)
+                    self._rows[tp] = EventRows(tp, self._names)
                 self._rows[tp].add(buffer.messages[:-_LOOKED_AT])
                 del buffer.messages[:-_LOOKED_AT]
 
@@ -46,7 +51,7 @@ class ParsedEvents:
         """
         frames = [rows.frame() for rows in self._rows.values()]
         frames += [
-            parse_events(tp, buffer.messages)
+            parse_events(tp, buffer.messages, self._names)
             for tp, buffer in self._reader.buffers.items()
             if buffer.messages
         ]
@@ -55,6 +60,6 @@ class ParsedEvents:
         return pd.concat(frames, ignore_index=True)
 
 
-def parse_buffers(reader: KafkaReader) -> pd.DataFrame:
+def parse_buffers(reader: KafkaReader, names: Names) -> pd.DataFrame:
     """The row events that the reader's buffers hold; columns as `envelope.parse_events`."""
-    return ParsedEvents(reader).frame()
+    return ParsedEvents(reader, names).frame()

@@ -158,7 +158,7 @@ def _refuse_unknown_columns(
     for table, column in unknown_columns(excluded, source, target):
         raise TerminalError(
             "exclude_unknown",
-            "dts.yaml excludes a column that the table has at neither site",
+            "`columns` names a column that the table has at neither site",
             where={"link": link.name, "table": table, "column": column},
             remedy=EXCLUDE_UNKNOWN_REMEDY,
         )

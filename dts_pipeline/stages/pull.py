@@ -168,7 +168,7 @@ def _look_at_unannounced(
     }
     for tp, offset in silent.items():
         runtime.reader.read_to_end({tp: offset}, {tp: plan.until[tp]}, 1)
-        events = parse_buffers(runtime.reader)
+        events = parse_buffers(runtime.reader, runtime.link.source_names)
         refuse_snapshot_rows(runtime, events)
         refuse_missing_metadata(runtime, events, any_link=True)
         refuse_lost_end(runtime, events, announced)
@@ -229,7 +229,7 @@ def _up_to_high_watermark(
     if all(start[tp] >= until[tp] for tp in start):
         return None
     limits = runtime.limits
-    parsed = ParsedEvents(runtime.reader)
+    parsed = ParsedEvents(runtime.reader, runtime.link.source_names)
     buffers = runtime.reader.read_to_end(
         start, until, runtime.max_events, limits.max_bytes, parsed.take
     )

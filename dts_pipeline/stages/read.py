@@ -49,7 +49,7 @@ def read_announced(runtime: LinkRuntime, start: int, until: int) -> Announced:
     """Reads BEGINs and ENDs between two offsets of the transaction topic, at most 200,000."""
     topic = TopicPartition(runtime.link.transaction_topic, 0)
     buffers = runtime.reader.read_to_end({topic: start}, {topic: until}, _TRANSACTION_MESSAGES)
-    messages = parse_transaction_messages(topic, buffers[topic].messages)
+    messages = parse_transaction_messages(topic, buffers[topic].messages, runtime.link.source_names)
     newest = max((message.timestamp for message in messages), default=0)
     return Announced(segments_of(messages), newest)
 
@@ -70,7 +70,7 @@ def read_events(
     missing: Mapping[str, int] = expected_events(wanted, carried)
     limit, give_up_at = limits.max_bytes, 0.0
     reader.assign(start)
-    parsed = ParsedEvents(reader)
+    parsed = ParsedEvents(reader, runtime.link.source_names)
     early = early_until(segments) if checkpoint.batch == 0 else 0
     while True:
         later = _later_transactions(segments, wanted)

@@ -114,7 +114,7 @@ def pieces(
         for wanted in due:
             buffer = buffers[wanted.topic_partition]
             inside = [m for m in buffer.messages if m.offset < wanted.until_offset]
-            frames.append(parse_events(wanted.topic_partition, inside))
+            frames.append(parse_events(wanted.topic_partition, inside, runtime.link.source_names))
             reached = wanted.until_offset if buffer.at_end else buffer.position
             first = min(reached, wanted.until_offset)
             left.append(OffsetRange(wanted.topic_partition, first, wanted.until_offset))

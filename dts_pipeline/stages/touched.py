@@ -172,7 +172,11 @@ def _keys(
     try:
         buffers = reader.read_to_end(wanted, until, 2**40)
         parts = [
-            parse_events(tp, [m for m in buffer.messages if m.offset < until[tp]])
+            parse_events(
+                tp,
+                [m for m in buffer.messages if m.offset < until[tp]],
+                runtime.link.source_names,
+            )
             for tp, buffer in buffers.items()
         ]
     finally:

@@ -42,9 +42,11 @@ def bench(
     rig = Rig(stack, "excl", tmp_path_factory.mktemp("excl"))
     names = {"item": ["note", "only_a", "only_b"], "bad": ["note"]}
     columns = {f"{rig.name}.{name}": {"exclude": own} for name, own in names.items()}
+    columns[f"{rig.name}.kept"] = {"include": ["n"]}
     rig.changes = {"pairs": {"pair": {"columns": columns}}}
     made = Bench(rig.create("CREATE TABLE warm (id INT PRIMARY KEY)"))
     rig.both("CREATE TABLE bad (id INT PRIMARY KEY, note INT, n INT)")
+    rig.both("CREATE TABLE kept (id INT PRIMARY KEY, note INT, n INT)")
     for side in "ab":
         rig.sql(side, ITEM.format("item", OWN[side]))
     made.goes_on()
@@ -209,6 +211,24 @@ def test_what_is_refused(bench: Bench, alter: str, back: str, code: str) -> None
     assert bench.rig.rows("b", "SELECT id, note, n FROM bad") == [(1, None, 1)]
     bench.rig.sql("b", "DELETE FROM bad")
     bench.rig.sync()
+
+
+def test_only_included_columns_are_synced(bench: Bench, rig: Rig) -> None:
+    """Also beside a column that one site gets later, or both."""
+    rig.sql("a", "INSERT INTO kept VALUES (1, 10, 100), (2, 20, 200)")
+    rig.sync()
+    rig.sql("b", "UPDATE kept SET note = 7")
+    rig.sql("a", "ALTER TABLE kept ADD COLUMN later INT NULL FIRST")
+    rig.sql("a", "UPDATE kept SET later = 1, n = 101 WHERE id = 1")
+    rig.sync()
+    assert rig.rows("b", "SELECT id, note, n FROM kept ORDER BY id") == [(1, 7, 101), (2, 7, 200)]
+    rig.sql("b", "ALTER TABLE kept ADD COLUMN later INT NULL")
+    rig.sql("b", "UPDATE kept SET later = 2", "UPDATE kept SET n = 201, note = 8 WHERE id = 2")
+    rig.sync()
+    found = rig.rows("a", "SELECT id, note, n, later FROM kept ORDER BY id")
+    assert found == [(1, 10, 101, 1), (2, 20, 201, None)]
+    done = bench.dts("verify", "pair", "--table", f"{rig.name}.kept", "--carry", "--json")
+    assert done.exit_code == exits.DONE, done.output
 
 
 def test_a_misspelt_name_is_refused(bench: Bench) -> None:

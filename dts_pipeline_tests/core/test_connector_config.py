@@ -17,6 +17,7 @@ from dts_pipeline.core.connector_config import (
     replica_id,
 )
 from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.names import Names
 from dts_pipeline.core.schema import Dialect
 
 SITE = CaptureSite(
@@ -115,6 +116,12 @@ def test_links_of_one_site_share_a_connector_and_others_stay_out() -> None:
     links = [link("shop.*"), link("crm.*", "shop.*"), link("hr.*", source="b")]
     settings = connector_spec(SITE, links).settings
     assert settings["table.include.list"] == "shop[.].*,crm[.].*,dts[.]watermark"
+
+
+def test_a_connector_captures_what_its_site_calls_the_tables() -> None:
+    names = Names.of([("shop.*", "store.*"), ("shop.orders", "eu.orders")])
+    settings = connector_spec(SITE, [replace(link("shop.*"), source_names=names)]).settings
+    assert settings["table.include.list"] == "store[.].*,eu[.]orders,dts[.]watermark"
 
 
 def test_the_schema_history_gets_the_clients_properties_twice() -> None:

@@ -245,6 +245,25 @@ def test_a_new_table_is_made_as_the_source_shows_it() -> None:
     assert change.statement.endswith(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")
 
 
+def test_a_new_table_gets_the_targets_own_name() -> None:
+    flow = replace(FLOW, called=lambda name: "store.item_eu", renames=True)
+    for one in (flow, replace(flow, dialects=CROSSING.dialects)):
+        (change,) = made(BEFORE, one)
+        assert change.table == "shop.item"
+        assert change.statement.startswith("CREATE TABLE IF NOT EXISTS `store`.`item_eu` (")
+
+
+@pytest.mark.parametrize("called", ["store.item", ".shop.item"])
+def test_a_new_table_that_cannot_be_spelled_under_other_names(called: str) -> None:
+    """One whose foreign key would name a table by another name, and one that has no name there."""
+    flow = replace(FLOW, called=lambda name: called, renames=True)
+    key = ForeignKey("of", "shop.item", ("n",), "shop.other", ("id",), "CASCADE", "RESTRICT")
+    keys = (key,) if called == "store.item" else ()
+    with pytest.raises(TerminalError) as error:
+        made(replace(BEFORE, table=replace(BEFORE.table, foreign_keys=keys)), flow)
+    assert error.value.code == "ddl_by_hand"
+
+
 def test_the_other_kind_of_server_gets_it_by_its_facts() -> None:
     now = Column("at", "datetime", "datetime(6)", nullable=False, default=Default.NOW)
     number = replace(ID, auto_increment=True)

@@ -8,7 +8,7 @@ import pytest
 from dts_pipeline.core.contract import compare_tables, untold
 from dts_pipeline.core.decode import ValueModes, decode_rows
 from dts_pipeline.core.exclusion import unknown_columns, without_excluded
-from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
+from dts_pipeline.core.schema import AllBut, Column, Dialect, ForeignKey, Table
 
 EXCLUDED = {"s.t": ("note",)}
 ID = Column("id", "int", "int", nullable=False)
@@ -29,6 +29,12 @@ def codes(source: Table, target: Table) -> list[str]:
     found = compare_tables(source, target, Dialect.MARIADB, Dialect.MARIADB)
     assert all(difference.changes_rows for difference in found)
     return [difference.code for difference in found]
+
+
+def test_all_but_some_leaves_the_key_and_takes_what_comes_later() -> None:
+    found = table(ID, N, NOTE).excluding(AllBut(["n"]))
+    assert [c.name for c in found.written_columns] == ["id", "n"]
+    assert unknown_columns({"s.t": AllBut(["n", "m"])}, {"s.t": found}, {}) == [("s.t", "m")]
 
 
 def test_the_other_values_stay_byte_for_byte() -> None:

@@ -17,6 +17,7 @@ from dts_pipeline.core.grants import (
     preflight_grants,
 )
 from dts_pipeline.core.links import Ddl, Link, MarkKind
+from dts_pipeline.core.names import Names
 from dts_pipeline.core.schema import Dialect
 
 DTS = Account("dts")
@@ -107,6 +108,14 @@ def test_what_a_site_is_used_for_follows_from_the_links() -> None:
     assert (found.written, found.read) == (("shop.*",), ("crm.*",))
     only_written = SiteUse.of("c", [there, back, report], Dialect.MYSQL, MarkKind.ORIGIN)
     assert (only_written.written, only_written.read) == (("shop.*", "crm.*"), ())
+
+
+def test_a_site_grants_on_its_own_names() -> None:
+    names = Names.of([("shop.*", "store.*"), ("shop.orders", "eu.orders")])
+    link = Link("feed", "a", "c", ("shop.*",), "a", MarkKind.ORIGIN, target_names=names)
+    written = SiteUse.of("c", [link], Dialect.MYSQL, MarkKind.ORIGIN).written
+    assert written == ("store.*", "eu.orders")
+    assert SiteUse.of("a", [link], Dialect.MYSQL, MarkKind.ORIGIN).read == ("shop.*",)
 
 
 def test_an_additive_link_alters_at_its_target_only() -> None:

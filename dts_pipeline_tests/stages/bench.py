@@ -13,6 +13,7 @@ from dts_pipeline.config import BatchConfig
 from dts_pipeline.core.batches import Batch, Checkpoint, PartitionCheckpoint, Plan
 from dts_pipeline.core.envelope import Message
 from dts_pipeline.core.links import Link, MarkKind
+from dts_pipeline.core.names import AS_THEY_ARE, Names
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.transaction_messages import TransactionMessage
@@ -78,6 +79,7 @@ class NoTables:
     """A server whose information_schema is empty."""
 
     site: str = "a"
+    names: Names = AS_THEY_ARE
 
     def query(self, _sql: str, _parameters: object = None) -> Sequence[Any]:
         return []
