@@ -76,7 +76,7 @@ class BatchWriter:
         `unique_conflict`, `conflict` …), or the last TransientError once the repeats are used up.
         """
         lane = request.link.name, request.batch.before.lane
-        # What tenacity is given it keeps until the garbage collector comes by: not the batch.
+        # It stays until the garbage collector comes by: its functions must not hold the batch.
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
             stop=_has_tried_enough,
@@ -85,10 +85,7 @@ class BatchWriter:
             reraise=True,
         )
         try:
-            for attempt in retrying:
-                with attempt:
-                    result = self._attempt(request)
-            return result
+            return retrying(self._attempt, request)
         except TransientError as error:
             if error.code == "duplicate_key" and not _is_of_primary_key(error):
                 raise TerminalError(

@@ -33,11 +33,13 @@ class Outrun(BatchWriter):
         pass
 
 
+class Asked(SimpleNamespace):
+    """As much of an ApplyRequest as `apply` itself looks at; it can be referred to weakly."""
+
+
 def request() -> ApplyRequest:
-    """As much of one as `apply` itself looks at."""
-    lane = SimpleNamespace(lane="main")
-    batch = SimpleNamespace(before=lane)
-    return cast(ApplyRequest, SimpleNamespace(link=SimpleNamespace(name="l"), batch=batch))
+    batch = SimpleNamespace(before=SimpleNamespace(lane="main"))
+    return cast(ApplyRequest, Asked(link=SimpleNamespace(name="l"), batch=batch))
 
 
 def test_nothing_keeps_a_batch_once_it_is_applied() -> None:
