@@ -75,15 +75,20 @@ class BatchWriter:
         Raises PoisonError, TerminalError (`lane_busy`, `another_run_ahead`, `mark_number_used`,
         `unique_conflict`, `conflict` …), or the last TransientError once the repeats are used up.
         """
+        lane = request.link.name, request.batch.before.lane
+        # What tenacity is given it keeps until the garbage collector comes by: not the batch.
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
             stop=_has_tried_enough,
             wait=lambda state: (_OUTRUN_WAIT if _was_outrun(state) else _WAIT)(state),
-            before_sleep=lambda _: self._end_last_session(request),
+            before_sleep=lambda _: self._end_last_session(*lane),
             reraise=True,
         )
         try:
-            return retrying(self._attempt, request)
+            for attempt in retrying:
+                with attempt:
+                    result = self._attempt(request)
+            return result
         except TransientError as error:
             if error.code == "duplicate_key" and not _is_of_primary_key(error):
                 raise TerminalError(
@@ -95,10 +100,9 @@ class BatchWriter:
                 ) from None
             raise
 
-    def _end_last_session(self, request: ApplyRequest) -> None:
+    def _end_last_session(self, link: str, lane: str) -> None:
         """Ends the failed attempt's session: half-dead, it may own the GTID and the lock."""
-        before = request.batch.before
-        end_session(self._database, request.link.name, before.lane, self._last_session)
+        end_session(self._database, link, lane, self._last_session)
 
     def _attempt(self, request: ApplyRequest) -> ApplyResult:
         where = {"link": request.link.name, "batch": request.batch.number}

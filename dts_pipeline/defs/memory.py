@@ -10,7 +10,11 @@ RUN_MEMORY = "run_memory"
 
 
 class Handoff:
-    """A batch on its way to exactly one reader; nothing that keeps the Handoff keeps its frame."""
+    """A batch on its way to exactly one reader; nothing that keeps the Handoff keeps its frame.
+
+    An op takes the batch out of it itself: Dagster keeps a step's inputs until the garbage
+    collector comes by, and by then another batch or two are there.
+    """
 
     def __init__(self, batch: Any) -> None:
         self._batch: Any = batch
@@ -19,6 +23,11 @@ class Handoff:
         """The batch; None once it was taken."""
         batch, self._batch = self._batch, None
         return batch
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the batch is gone."""
+        return self._batch is None
 
 
 class RunMemory(dg.IOManager):
@@ -37,7 +46,7 @@ class RunMemory(dg.IOManager):
         self._values[tuple(context.get_identifier())] = obj
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """The value; for a `Handoff` its batch, which is then forgotten.
+        """The value; a `Handoff` is forgotten here.
 
         Raises dg.Failure (not retried) where this process never held the value or gave it away.
         """
@@ -46,8 +55,7 @@ class RunMemory(dg.IOManager):
         value = self._values.get(identifier)
         if isinstance(value, Handoff):
             del self._values[identifier]
-            value = value.take()
-        if value is None:
+        if value is None or (isinstance(value, Handoff) and value.is_taken):
             raise _gone(context.upstream_output.run_id)
         return value
 

@@ -127,7 +127,7 @@ class OpFactory:
             """One row an event: table, key, op, mark, source position; duplicates dropped."""
             tools = self.tools(context)
             with tools.reported("normalize"):
-                return Handoff(tools.stages.normalize(tools.runtime, plan, batch))
+                return Handoff(tools.stages.normalize(tools.runtime, plan, batch.take()))
 
         return normalize
 
@@ -139,7 +139,7 @@ class OpFactory:
             """Keeps per key the user events after its last marked event."""
             tools = self.tools(context)
             with tools.reported("drop_marked"):
-                return Handoff(tools.stages.drop_marked(batch))
+                return Handoff(tools.stages.drop_marked(batch.take()))
 
         return drop_marked
 
@@ -151,7 +151,7 @@ class OpFactory:
             """Reduces each key to one change: before of the first event, after of the last."""
             tools = self.tools(context)
             with tools.reported("compact"):
-                return Handoff(tools.stages.compact(batch))
+                return Handoff(tools.stages.compact(batch.take()))
 
         return compact
 
@@ -163,7 +163,7 @@ class OpFactory:
             """Writes changes, conflict records and checkpoint in one transaction."""
             tools = self.tools(context)
             with tools.reported("apply"):
-                applied = tools.stages.apply(tools.runtime, plan, batch)
+                applied = tools.stages.apply(tools.runtime, plan, batch.take())
             context.log.info(f"batch {applied.number} {applied.outcome}")
             return applied
 

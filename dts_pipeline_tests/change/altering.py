@@ -52,6 +52,14 @@ def ends_equal(bench: Bench) -> None:
     bench.rig.assert_equal()
 
 
+def comes_to_rest(bench: Bench) -> None:
+    """Both links have read everything, also what came back of their own writes."""
+    for _ in range(2):
+        for side in "ab":
+            bench.rig.await_events(side)
+        bench.rig.sync()
+
+
 def starts_anew(bench: Bench) -> None:
     """What docs/schema-changes.md says of events that cannot be told: pass them over, repair."""
     for side in "ab":
@@ -74,17 +82,16 @@ def swap_by_gh_ost(rig: Rig, side: str, name: str, alter: str) -> None:
         chunk = f"SELECT id, n, name, amount, kind FROM {name} WHERE id BETWEEN {first} AND {last}"
         rig.sql(side, f"INSERT IGNORE INTO {copy} (id, n, name, amount, kind) {chunk}")
         wait_for_writers()
-    catch_up = (
-        f"LOCK TABLES {name} WRITE, {copy} WRITE",
-        f"REPLACE INTO {copy} (id, n, name, amount, kind) SELECT id, n, name, amount, kind "
-        f"FROM {name}",
-        f"DELETE FROM {copy} WHERE id NOT IN (SELECT id FROM {name})",
-    )
     rename = f"RENAME TABLE {name} TO _{name}_del, {copy} TO {name}"
     with rig.user(side) as connection, connection.cursor() as cursor:
-        for statement in catch_up:
-            cursor.execute(statement)
-        # It waits in another session for the lock's end, before all users that wait.
+        cursor.execute(f"LOCK TABLES {name} READ")  # users wait
+        rig.sql(
+            side,
+            f"REPLACE INTO {copy} (id, n, name, amount, kind) SELECT id, n, name, amount, kind "
+            f"FROM {name}",
+            f"DELETE FROM {copy} WHERE id NOT IN (SELECT id FROM {name})",
+        )
+        # It waits in another session for the lock's end, before the users who wait.
         swapping = threading.Thread(target=rig.sql, args=(side, rename))
         swapping.start()
         wait_for_writers()

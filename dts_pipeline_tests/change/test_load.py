@@ -371,11 +371,11 @@ def test_killed_and_resumed(rig: Rig) -> None:
 
     ended = standing(rig)
     assert ended is not None
-    assert (ended.state, ended.rows) == (LoadState.DONE, 170_001)
+    assert (ended.state, ended.rows) == (LoadState.DONE, 170_000)
     assert ended.counts["extra"] == 1
     assert rig.rows("a", "SELECT COUNT(*) FROM item WHERE id = 900001") == [(0,)]
     told = dts("load", "pair", "--status", "--json")
-    assert shown(rig, json.loads(told.stdout)) == ("done", 170_001)
+    assert shown(rig, json.loads(told.stdout)) == ("done", 170_000)
     assert open_loads(dts, rig) == {}
     unlogged(rig, "b", "DELETE FROM item WHERE id = 900001")
     rig.sync()

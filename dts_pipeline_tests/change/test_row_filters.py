@@ -193,7 +193,7 @@ def test_verify_repair_load_and_replay(bench: Bench, rig: Rig) -> None:
     unlogged(rig, "a", f"UPDATE item SET n = NULL WHERE id = {inside[2]}")
     unlogged(rig, "b", f"INSERT INTO item (id, n) VALUES ({outside[0]}, 7)")
     found = ended("verify", WAY, *table, status=exits.FOUND)
-    [told] = [t for t in found["tables"] if t["table"].endswith(".item")]
+    [told] = [t for t in found["comparisons"][0]["tables"] if t["table"].endswith(".item")]
     assert [told[s] for s in ("only_first", "changed", "only_second")] == [1, 1, 2], found
     ended("repair", WAY, *table, "--execute")
     assert_filtered(rig)

@@ -13,6 +13,7 @@ import pytest
 from dts_pipeline.errors import DtsError
 from dts_pipeline_tests.change.altering import (
     Swap,
+    comes_to_rest,
     either_side,
     ends_equal,
     starts_anew,
@@ -209,6 +210,7 @@ def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, the
 def test_a_dropped_table(bench: Bench, here: str, there: str) -> None:
     """The link from the other side stops until that has dropped it, too."""
     name = table(bench, "gone", here)
+    comes_to_rest(bench)
     bench.rig.sql(here, f"DROP TABLE {name}")
     found = stopped(bench.rig)
     error = found.pop(bench.rig.back if here == "a" else bench.rig.forth)
@@ -224,6 +226,7 @@ def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
     """At rest: both links stop until the other side has renamed it, too."""
     name = table(bench, "old", here)
     rename = f"RENAME TABLE {name} TO new_{name}"
+    comes_to_rest(bench)
     bench.rig.sql(here, rename)
     stopped_by(bench, "table_missing")
     bench.rig.sql(there, rename)
