@@ -68,8 +68,8 @@ def test_a_stack_file_comes_back_as_it_was_and_only_its_owner_reads_it(tmp_path:
 def test_ports_and_passwords_differ(tmp_path: Path) -> None:
     stack = _stack(tmp_path)
     passwords = [text for site in stack.passwords.values() for text in site.values()]
-    assert len(set(stack.ports.values())) == 5
-    assert len(set(passwords)) == 8
+    assert len(set(stack.ports.values())) == 6
+    assert len(set(passwords)) == 12
 
 
 def test_no_cluster_id_looks_like_an_option() -> None:

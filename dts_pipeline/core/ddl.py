@@ -94,13 +94,15 @@ def _lost_table(
 ) -> TerminalError:
     fresh = sorted(lacking.keys() - having.keys())
     renamed = f" If it was renamed: RENAME TABLE {table_name(table)} TO {_names(fresh, lacking)}."
+    if not fresh or flow.renames:
+        renamed = ""
     return TerminalError(
         "table_missing",
         f"a table that both sites had is gone at site {here}: it was dropped or renamed there",
         where={"link": flow.link, "table": table.full_name, "site": here},
         remedy=f"If it was dropped, at site {there}: DROP TABLE {table_name(table)}."
-        f"{renamed if fresh and not flow.renames else ''} If it should stay, make it again at site "
-        f"{here}. The link then goes on by itself.",
+        f"{renamed} If it should stay, make it again at site {here}. The link then goes on by "
+        "itself.",
     )
 
 

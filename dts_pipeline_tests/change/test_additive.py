@@ -31,6 +31,7 @@ from dts_pipeline_tests.change.altering import (
 from dts_pipeline_tests.change.writers import writing
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
@@ -143,6 +144,7 @@ def test_an_added_column(bench: Bench, alter: str, value: str, here: str, there:
 
 
 @either_side
+@full_only
 def test_an_added_column_that_must_be_named(bench: Bench, here: str, there: str) -> None:
     """NOT NULL without a default: rows from before it hold what the servers give them."""
     rig, name = bench.rig, table(bench, "must", here)
@@ -161,6 +163,7 @@ def test_an_added_column_that_must_be_named(bench: Bench, here: str, there: str)
 
 
 @either_side
+@full_only
 def test_either_link_may_be_the_first(bench: Bench, here: str, there: str) -> None:
     """Also the one that writes to the changed side."""
     rig, name = bench.rig, table(bench, "first", here)
@@ -220,6 +223,7 @@ def test_wider_types(bench: Bench, here: str, there: str) -> None:
 
 
 @either_side
+@full_only
 def test_a_narrower_type_is_not_carried_nor_undone(bench: Bench, here: str, there: str) -> None:
     rig, name = bench.rig, table(bench, "narrow", here)
     rig.sql(here, f"ALTER TABLE {name} MODIFY n SMALLINT NOT NULL, MODIFY name VARCHAR(10)")
@@ -239,6 +243,7 @@ def test_a_narrower_type_is_not_carried_nor_undone(bench: Bench, here: str, ther
 
 
 @either_side
+@full_only
 def test_indexes(bench: Bench, here: str, there: str) -> None:
     """A plain one is carried; a unique one stops both links until the other side has it."""
     rig, name = bench.rig, table(bench, "indexed", here)
@@ -291,6 +296,7 @@ def test_a_dropped_column(bench: Bench, here: str, there: str) -> None:
 
 
 @either_side
+@full_only
 def test_a_column_that_was_made_up_and_then_dropped(bench: Bench, here: str, there: str) -> None:
     """What a link made up itself is remembered, too."""
     rig, name = bench.rig, table(bench, "regret", here)
@@ -303,6 +309,7 @@ def test_a_column_that_was_made_up_and_then_dropped(bench: Bench, here: str, the
 
 
 @either_side
+@full_only
 def test_a_renamed_column(bench: Bench, here: str, there: str) -> None:
     """Never taken for a drop and an add; the statement of the error ends it."""
     rig, name = bench.rig, table(bench, "renamed", here)
@@ -319,6 +326,7 @@ def test_a_renamed_column(bench: Bench, here: str, there: str) -> None:
 
 
 @either_side
+@full_only
 def test_a_default_that_is_a_time_is_left_to_somebody(bench: Bench, here: str, there: str) -> None:
     rig, name = bench.rig, table(bench, "timed", here)
     alter = f"ALTER TABLE {name} ADD COLUMN at DATETIME DEFAULT CURRENT_TIMESTAMP"
@@ -361,6 +369,7 @@ def test_a_collation_that_the_other_server_lacks(
     ],
     ids=["type", "key"],
 )
+@full_only
 def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, there: str) -> None:
     rig, name = bench.rig, table(bench, code, here)
     with writing(rig, name):
@@ -374,6 +383,7 @@ def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, the
 
 
 @either_side
+@full_only
 def test_a_dropped_table_is_not_made_again(bench: Bench, here: str, there: str) -> None:
     rig, name = bench.rig, table(bench, "gone", here)
     comes_to_rest(bench)
@@ -386,6 +396,7 @@ def test_a_dropped_table_is_not_made_again(bench: Bench, here: str, there: str) 
 
 
 @either_side
+@full_only
 def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
     """At rest; the new name is carried from then on."""
     rig, name = bench.rig, table(bench, "old", here)
@@ -402,6 +413,7 @@ def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
     assert rig.rows(there, f"SELECT name FROM new_{name} WHERE id = 1") == [("x",)]
 
 
+@full_only
 def test_a_table_that_is_renamed_into_the_patterns(bench: Bench) -> None:
     """Its rows have no events: not made as if it were new; by hand, then `dts load`."""
     rig, other = bench.rig, f"{bench.rig.name}_else"
@@ -423,6 +435,7 @@ def test_a_table_that_is_renamed_into_the_patterns(bench: Bench) -> None:
 
 @either_side
 @pytest.mark.parametrize("swap", [swap_by_gh_ost, swap_by_pt_osc])
+@full_only
 def test_a_table_that_a_tool_copies_and_swaps_in(
     bench: Bench, swap: Swap, here: str, there: str
 ) -> None:
@@ -441,6 +454,7 @@ def test_a_table_that_a_tool_copies_and_swaps_in(
     assert not [n for (n,) in rig.rows(there, "SHOW TABLES") if n.startswith("_")]
 
 
+@full_only
 def test_users_of_the_target_are_not_held_up(bench: Bench) -> None:
     """A transaction that holds the table: the ALTER is given up, and carried by a later run."""
     rig, name = bench.rig, table(bench, "held", "a")
@@ -458,6 +472,7 @@ def test_users_of_the_target_are_not_held_up(bench: Bench) -> None:
     assert "extra" in columns(rig, "b", name)
 
 
+@full_only
 def test_an_account_without_the_right(bench: Bench) -> None:
     """The error has the statement and the site; whoever may runs it, and the link goes on."""
     rig, name = bench.rig, table(bench, "refused", "a")

@@ -11,9 +11,10 @@ import pytest
 from dts_pipeline.commands import exits
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
-pytestmark = [pytest.mark.servers, pytest.mark.change]
+pytestmark = [pytest.mark.servers, pytest.mark.change, full_only]
 WAY = "own_columns"
 ITEM = """
 CREATE TABLE {0} (id INT PRIMARY KEY, note VARCHAR(20) DEFAULT 'unset', {1} n INT, name VARCHAR(20))

@@ -10,9 +10,10 @@ from dts_pipeline.commands import exits
 from dts_pipeline.errors import DtsError
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig, wait_for
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
-pytestmark = [pytest.mark.servers, pytest.mark.change]
+pytestmark = [pytest.mark.servers, pytest.mark.change, full_only]
 ITEM = "CREATE TABLE {0} (id BIGINT PRIMARY KEY, n INT NOT NULL, name VARCHAR(20))"
 FEED = "feed"
 

@@ -12,6 +12,7 @@ import pytest
 from dts_pipeline.commands import exits
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig, wait_for
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
@@ -128,6 +129,7 @@ def unlogged(rig: Rig, side: str, *statements: str) -> None:
             cursor.execute(statement)
 
 
+@full_only
 def test_preflight_finds_nothing_wrong(bench: Bench, rig: Rig) -> None:
     found = json.loads(bench.dts("preflight", "--json").stdout)["findings"]
     assert [f for f in found if f["severity"] == "error"] == []
@@ -154,6 +156,7 @@ def test_writes_at_both_sides_meet(bench: Bench, rig: Rig) -> None:
     assert rig.rows("b", f"SELECT COUNT(*) FROM {rig.name}.customer") == [(0,)]
 
 
+@full_only
 def test_a_conflict_is_recorded_under_the_common_name(bench: Bench, rig: Rig) -> None:
     rig.sql("a", f"UPDATE {place(rig, 'a', 'orders')} SET n = 1001 WHERE id = 7")
     rig.sql("b", f"UPDATE {place(rig, 'b', 'orders')} SET n = 1002 WHERE id = 7")
@@ -252,6 +255,7 @@ def test_a_load_into_the_empty_tables(bench: Bench, rig: Rig) -> None:
     assert len(rows(rig, "b", "orders")) == ORDERS
 
 
+@full_only
 def test_a_one_way_link_with_lanes(bench: Bench, rig: Rig) -> None:
     for table in ("item", "part"):
         name = place(rig, "a", table)
@@ -265,6 +269,7 @@ def test_a_one_way_link_with_lanes(bench: Bench, rig: Rig) -> None:
     assert "_feed_x" not in json.dumps(json.loads(status.stdout).get("links", []))
 
 
+@full_only
 def test_an_additive_link_makes_up_what_the_target_calls_otherwise(bench: Bench, rig: Rig) -> None:
     """A table that is new, then a column of it."""
     fresh = place(rig, "a", "fresh")

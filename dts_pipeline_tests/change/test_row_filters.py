@@ -20,6 +20,7 @@ from dts_pipeline_tests.conditions import NUMBERS, TEXTS, Drawn, drawn_condition
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.integration.test_verify import unlogged
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
@@ -156,6 +157,7 @@ def test_random_writes(rig: Rig) -> None:
     assert rig.records(WAY, "item") == []
 
 
+@full_only
 def test_a_target_s_own_row_is_a_conflict_of_a_row_that_comes_inside(rig: Rig) -> None:
     outside = "UPDATE item SET region = 'us', kind = 'x' WHERE id = 5"
     inside = "UPDATE item SET region = 'eu', amount = 11, n = 1 WHERE id = 5"
@@ -213,6 +215,7 @@ def test_verify_repair_load_and_replay(bench: Bench, rig: Rig) -> None:
     assert_filtered(rig)
 
 
+@full_only
 def test_another_condition(bench: Bench, rig: Rig) -> None:
     """Narrower and wider at once: repair makes the target what it says now."""
     changes = {"links": {WAY: {"where": {f"{rig.name}.item": "region = 'EU' OR region IS NULL"}}}}
@@ -235,6 +238,7 @@ def test_another_condition(bench: Bench, rig: Rig) -> None:
         ("amount = '1'", "where_unfit", "amount"),
     ],
 )
+@full_only
 def test_what_is_refused(bench: Bench, rig: Rig, condition: str, code: str, column: str) -> None:
     changes = {"links": {WAY: {"where": {f"{rig.name}.item": condition}}}}
     rig.sql("a", "UPDATE item SET note = 'more' WHERE id = 1")
@@ -249,6 +253,7 @@ def test_what_is_refused(bench: Bench, rig: Rig, condition: str, code: str, colu
     assert_filtered(rig)
 
 
+@full_only
 def test_unlogged_cascades_are_refused(bench: Bench, rig: Rig) -> None:
     """Where the server logs them, the link carries what they do."""
     child = "CREATE TABLE child (id INT PRIMARY KEY, item INT, FOREIGN KEY (item) REFERENCES item (id) ON DELETE CASCADE)"  # noqa: E501

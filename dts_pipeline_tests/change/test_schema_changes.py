@@ -26,6 +26,7 @@ from dts_pipeline_tests.change.altering import (
 from dts_pipeline_tests.change.writers import writing
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import Rig
+from dts_pipeline_tests.sampling import full_only
 from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
@@ -207,6 +208,7 @@ def test_another_type_or_key(bench: Bench, alter: str, code: str, here: str, the
 
 
 @either_side
+@full_only
 def test_a_dropped_table(bench: Bench, here: str, there: str) -> None:
     """The link from the other side stops until that has dropped it, too."""
     name = table(bench, "gone", here)
@@ -222,6 +224,7 @@ def test_a_dropped_table(bench: Bench, here: str, there: str) -> None:
 
 
 @either_side
+@full_only
 def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
     """At rest: both links stop until the other side has renamed it, too."""
     name = table(bench, "old", here)
@@ -237,6 +240,7 @@ def test_a_renamed_table(bench: Bench, here: str, there: str) -> None:
 
 @either_side
 @pytest.mark.parametrize("swap", [swap_by_gh_ost, swap_by_pt_osc])
+@full_only
 def test_a_table_that_a_tool_copies_and_swaps_in(
     bench: Bench, swap: Swap, here: str, there: str
 ) -> None:

@@ -16,7 +16,7 @@ from dts_pipeline_tests.sampling import IS_SAMPLE
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change, pytest.mark.timeout(1800)]
-SECONDS = 20 if IS_SAMPLE else 300
+SECONDS = 10 if IS_SAMPLE else 300
 SEED = 20261126
 TABLES = (
     "CREATE TABLE fought (id INT PRIMARY KEY, v VARCHAR(20))",
