@@ -17,7 +17,7 @@ from dts_pipeline_tests.stacks import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change]
 SEED = 20261126
-CUSTOMERS, ORDERS, FEED = 12, 60, "feed"
+CUSTOMERS, ORDERS = 12, 60
 FED = ("item", "part", "fresh")
 CUSTOMER = (
     "CREATE TABLE {0} (id INT PRIMARY KEY, name VARCHAR(20), email VARCHAR(40) UNIQUE) "
@@ -29,6 +29,11 @@ ORDER = (
     "CHARACTER SET utf8mb4"
 )
 PART = "CREATE TABLE {0} (id INT PRIMARY KEY, n INT)"
+
+
+def feed(rig: Rig) -> str:
+    """The one-way link; the ledger of a stack has those of other tests, too."""
+    return f"{rig.name}_feed"
 
 
 def place(rig: Rig, side: str, table: str) -> str:
@@ -57,7 +62,7 @@ def document(rig: Rig) -> dict[str, Any]:
         "ddl": "additive",
         "mark_domain_id": 4712,
     }
-    return {"pairs": {"pair": {"rename": {second: pair}}}, "links": {FEED: link}}
+    return {"pairs": {"pair": {"rename": {second: pair}}}, "links": {feed(rig): link}}
 
 
 @pytest.fixture(
@@ -258,7 +263,7 @@ def test_a_one_way_link_with_lanes(bench: Bench, rig: Rig) -> None:
         rig.sql("a", f"UPDATE {name} SET n = 30 WHERE id = 3", f"DELETE FROM {name} WHERE id = 2")
     for table in ("item", "part"):
         wait_for(lambda table=table: carried(rig, table, [(1, 1), (3, 30)]), 60)
-    done = bench.dts("verify", FEED, "--carry", "--json")
+    done = bench.dts("verify", feed(rig), "--carry", "--json")
     assert done.exit_code == exits.DONE, done.output
     status = bench.dts("status", "--json")
     assert "_feed_x" not in json.dumps(json.loads(status.stdout).get("links", []))
@@ -278,5 +283,5 @@ def test_an_additive_link_makes_up_what_the_target_calls_otherwise(bench: Bench,
 
 def carried(rig: Rig, table: str, expected: list[tuple[Any, ...]]) -> bool:
     """Whether the one-way link's target has these rows after a run."""
-    rig.run(FEED)
+    rig.run(feed(rig))
     return rows(rig, "b", table) == expected
