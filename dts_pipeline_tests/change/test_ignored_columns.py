@@ -50,6 +50,12 @@ def arrives(rig: Rig, query: str, rows: list[tuple[object, ...]]) -> None:
     wait_for(there, 60)
 
 
+def repair(bench: Bench, name: str) -> None:
+    table = f"{bench.rig.name}.{name}"
+    done = bench.dts("repair", FEED, "--table", table, "--execute", "--carry")
+    assert done.exit_code == exits.DONE, done.output
+
+
 def filled(bench: Bench, name: str) -> str:
     """A table at both sites with two rows that have been carried."""
     bench.rig.both(ITEM.format(name))
@@ -78,6 +84,16 @@ def test_once_the_target_has_it_too_it_is_carried(bench: Bench) -> None:
     rig.sql("b", f"ALTER TABLE {name} ADD COLUMN extra INT")
     rig.sql("a", f"UPDATE {name} SET extra = 9 WHERE id = 2")
     arrives(rig, f"SELECT id, extra FROM {name} ORDER BY id", [(1, None), (2, 9)])
+    repair(bench, name)
+    assert rig.rows("b", f"SELECT id, extra FROM {name} ORDER BY id") == [(1, 8), (2, 9)]
+
+
+def test_a_repair_leaves_it_out_too(bench: Bench) -> None:
+    rig, name = bench.rig, filled(bench, "repaired")
+    rig.sql("a", f"ALTER TABLE {name} ADD COLUMN extra INT", f"UPDATE {name} SET extra = 8")
+    rig.sql("b", f"UPDATE {name} SET n = 100 WHERE id = 1", f"DELETE FROM {name} WHERE id = 2")
+    repair(bench, name)
+    assert rig.rows("b", f"SELECT * FROM {name} ORDER BY id") == [(1, 1, "x"), (2, 2, "y")]
 
 
 @pytest.mark.parametrize(
