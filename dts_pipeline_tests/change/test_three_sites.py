@@ -70,7 +70,9 @@ def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
         while time.monotonic() < began + SECONDS:
             for way in rig.ways:
                 rig.run(way)
-            rig.settle()
+            if not IS_SAMPLE:  # a round takes long while users write the same keys all the time
+                rig.settle()
+    wrote = time.monotonic() - began
     rig.come_to_rest()
 
     rig.assert_equal()
@@ -84,8 +86,8 @@ def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
         assert not rig.rows(side, f"SELECT * FROM dts.loop_finding WHERE link IN ({findings})")
     summary.append(
         f"three sites ({rig.stack.flavour}, {rig.stack.mark}): "
-        f"{sum(user.writes for user in made):,} writes by users in {SECONDS} s, all equal after "
-        f"{time.monotonic() - began:.0f} s"
+        f"{sum(user.writes for user in made):,} writes by users in {wrote:.0f} s, all equal and "
+        f"settled after {time.monotonic() - began:.0f} s"
     )
 
 
