@@ -13,7 +13,7 @@ from pymysql.cursors import Cursor
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     wait_random,
     wait_random_exponential,
 )
@@ -34,6 +34,7 @@ from dts_pipeline.adapters.records import write_records
 from dts_pipeline.adapters.staging import StagedTable
 from dts_pipeline.adapters.unique_conflicts import write_deciding_unique
 from dts_pipeline.adapters.verdicts import meet, superseded
+from dts_pipeline.adapters.writes import TABLES_CHANGED
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.links import MarkKind
 from dts_pipeline.core.marks import Mark
@@ -78,7 +79,7 @@ class BatchWriter:
         lane = request.link.name, request.batch.before.lane
         # It stays until the garbage collector comes by: its functions must not hold the batch.
         retrying = Retrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception(_is_worth_repeating),
             stop=_has_tried_enough,
             wait=lambda state: (_OUTRUN_WAIT if _was_outrun(state) else _WAIT)(state),
             before_sleep=lambda _: self._end_last_session(*lane),
@@ -273,6 +274,10 @@ def _note_loop(
     before = request.batch.before
     note_written(cursor, request.mark, before.lane, before.generation, logged)
     note_returned(cursor, request.link.name, request.batch.returned)
+
+
+def _is_worth_repeating(error: BaseException) -> bool:
+    return isinstance(error, TransientError) and error.code != TABLES_CHANGED
 
 
 def _has_tried_enough(state: RetryCallState) -> bool:

@@ -14,6 +14,11 @@ from dts_pipeline.errors import TerminalError, TransientError
 
 # The server's own words after an UPDATE; a row that stays as it is, is found but not logged.
 _CHANGED = re.compile(rb"Changed: ([0-9]+)")
+_COLUMNS = (
+    "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+)
+TABLES_CHANGED = "tables_changed"
+"""The batch is not repeated for it: the plan knows other tables."""
 _DUPLICATE_KEY = re.compile(r"for key '([^']*)'$")
 
 
@@ -25,8 +30,8 @@ def write_rows(
     """Deletes of all tables first, then updates and inserts.
 
     `make_room` is called where the server refuses a duplicate: whether the INSERT is worth another
-    try. Raises TransientError `duplicate_key` where a user was faster, TerminalError
-    `count_mismatch`.
+    try. Raises TransientError `duplicate_key` where a user was faster, `tables_changed`,
+    TerminalError `count_mismatch`.
     """
     expected = []
     for table in staged:
@@ -41,6 +46,8 @@ def write_rows(
         expected.append([int(number) for number in cursor.fetchone() or (0, 0, 0)])
     for table, (deletes, updates, _) in zip(staged, expected, strict=True):
         replaced = updates if table.statements.replaces_rows else 0
+        if replaced:
+            _refuse_other_columns(cursor, table)
         _run(cursor, table, table.statements.delete(), deletes + replaced)
     for table, (deletes, updates, inserts) in zip(staged, expected, strict=True):
         update = table.statements.update()
@@ -49,6 +56,22 @@ def write_rows(
         replaced = 0 if update is not None else updates
         _run(cursor, table, table.statements.insert(), inserts + replaced, make_room)
         table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
+
+
+def _refuse_other_columns(cursor: Cursor, table: StagedTable) -> None:
+    """Rows that are deleted and inserted again would lose a column that has come since the plan.
+
+    The look that came before in this transaction keeps every ALTER back until its end.
+    """
+    place = (table.table.schema, table.table.name)
+    cursor.execute(_COLUMNS, place)
+    if {name for (name,) in cursor.fetchall()} != {column.name for column in table.table.columns}:
+        raise TransientError(
+            TABLES_CHANGED,
+            "a table was changed while the run was under way; nothing of the batch was written",
+            where={"table": table.table.full_name},
+            remedy="The next run compares both sites' tables anew.",
+        )
 
 
 def _run(

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from dts_pipeline.adapters.apply_request import ApplyRequest, ApplyResult
+from dts_pipeline.adapters.writes import TABLES_CHANGED
 from dts_pipeline.core.batches import Applied, Batch, Checkpoint, Plan
 from dts_pipeline.core.links import Ddl
 from dts_pipeline.core.marks import Mark, mark_uuid
@@ -68,7 +69,7 @@ def _applied_request(runtime: LinkRuntime, request: ApplyRequest) -> ApplyResult
 
 def _changed(runtime: LinkRuntime, error: TerminalError) -> TransientError:
     return TransientError(
-        "tables_changed",
+        TABLES_CHANGED,
         "a table was changed while the run was under way; nothing of the batch was written",
         where={"link": runtime.link.name, **error.where},
         remedy="The next run makes up at the target what is new, and goes on by itself.",

@@ -257,6 +257,28 @@ def test_a_table_that_a_tool_copies_and_swaps_in(
     ends_equal(bench)
 
 
+def test_a_column_that_comes_between_plan_and_write(bench: Bench) -> None:
+    """Rows with a secondary unique key are deleted and inserted again, without what is new.
+
+    What a user writes in the new column is a conflict, which site a wins.
+    """
+    rig, name = bench.rig, table(bench, "replaced", "b")
+    rig.both(f"ALTER TABLE {name} ADD UNIQUE (name)")
+    rig.sql("b", f"UPDATE {name} SET n = 2 WHERE id = 1")
+    rig.await_events("b")
+
+    def alter(_link: str) -> None:
+        rig.sql("a", f"ALTER TABLE {name} ADD COLUMN extra INT")
+        rig.sql("a", f"UPDATE {name} SET extra = 5 WHERE id = 1")
+
+    with pytest.raises(DtsError) as refused:
+        rig.run(rig.back, before_apply=alter)
+    assert refused.value.code == "tables_changed"
+    rig.sql("b", f"ALTER TABLE {name} ADD COLUMN extra INT")
+    ends_equal(bench)
+    assert rig.rows("b", f"SELECT n, extra FROM {name} WHERE id = 1") == [(1, 5)]
+
+
 @either_side
 def test_a_column_that_goes_while_older_events_are_applied(
     bench: Bench, here: str, there: str
