@@ -295,11 +295,11 @@ class Rig:
         while sum(self.run(way).batches for way in self.ways):
             pass
 
-    def await_events(self, side: str) -> None:
+    def await_events(self, side: str, *, ended: bool = True) -> None:
         """Waits until everything that a side has written so far can be read from Kafka whole.
 
         A transaction is carried only once its END is there, too; that travels in a topic of its
-        own, and may come later than the rows.
+        own, and may come later than the rows. Not `ended`: of a connector that sends none.
         """
         site = self.site(side)
         ends = TopicPartition(f"{site}.transaction", 0)
@@ -320,6 +320,8 @@ class Rig:
             if rows.topic not in admin.topics([rows.topic]):
                 return False
             own = [event for event in values(rows) if (event.get("after") or {}).get("n") == number]
+            if not ended:
+                return bool(own)
             return bool(own) and any(
                 end["status"] == "END" and end["id"] == own[0]["transaction"]["id"]
                 for end in values(ends, since)

@@ -150,7 +150,7 @@ def test_a_source_without_transaction_metadata(bench: Bench) -> None:
     changes = {"provide.transaction.metadata": "false"}
     bench.rig.put_connector(bench.rig.sites[0], "a", changes)
     bench.resume_connector()
-    bench.rig.await_events("a")
+    bench.rig.await_events("a", ended=False)
 
     error = bench.refused("transaction_metadata_missing")
 
