@@ -16,7 +16,7 @@ from dts_pipeline.core.selection import Selection, spelled
 from dts_pipeline.errors import TerminalError
 
 if TYPE_CHECKING:
-    from dts_pipeline.stages.reconcile import PairRuntime
+    from dts_pipeline.stages.pair import PairRuntime
     from dts_pipeline.stages.replay import ReplayReport
     from dts_pipeline.stages.runtime import LinkRuntime
 

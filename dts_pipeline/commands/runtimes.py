@@ -10,7 +10,7 @@ from dts_pipeline.commands.session import Session
 
 if TYPE_CHECKING:
     from dts_pipeline.stages import LinkRuntime
-    from dts_pipeline.stages.reconcile import PairRuntime
+    from dts_pipeline.stages.pair import PairRuntime
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def link_runtime(session: Session, name: str, lane: str | None = None) -> Iterat
 @contextlib.contextmanager
 def pair_runtime(session: Session, pair: str) -> Iterator[PairRuntime]:
     """What reconciling a pair works with: both links' runtimes, in dts.yaml's order."""
-    from dts_pipeline.stages.reconcile import PairRuntime
+    from dts_pipeline.stages.pair import PairRuntime
 
     forth, back = (link.name for link in session.links.values() if link.pair == pair)
     with link_runtime(session, forth) as first, link_runtime(session, back) as second:

@@ -98,7 +98,10 @@ class Link:
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
     `writers` the links that write at the source. `carries_on` are those of them whose writes count
-    as users' for this link: all but the pair's own; `carried_domains` are their GTID domains.
+    as users' for this link: all but the pair's own, and those of its mesh; `carried_domains` are
+    their GTID domains.
+    `mesh` are the sites of a full mesh, the one that decides first, `mesh_pairs` the names of its
+    other pairs; both are empty outside of one.
 
     `lanes` is empty for a link of one lane. `lane` is the one that this object stands for: of a
     link with lanes all of them (WHOLE), until `each_lane` gives them one by one.
@@ -126,6 +129,8 @@ class Link:
     writers: frozenset[str] = frozenset()
     carries_on: frozenset[str] = frozenset()
     carried_domains: frozenset[int] = frozenset()
+    mesh: tuple[str, ...] = ()
+    mesh_pairs: tuple[str, ...] = ()
     start: Start = Start.EARLIEST
     ddl: Ddl = Ddl.STOP
     truncate: str = "stop"

@@ -11,7 +11,7 @@ from dts_pipeline.defs.lanes import UNFINISHED
 from dts_pipeline.defs.resources import runtime_key
 
 if TYPE_CHECKING:
-    from dts_pipeline.stages.reconcile import PairRuntime
+    from dts_pipeline.stages.pair import PairRuntime
 
 SETTLE_JOB = "settle"
 _COUNTS = ("equal", "written", "closed", "again", "undecided", "gone")
@@ -55,7 +55,7 @@ def settle_schedule(job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
 
 def pair_runtime(context: dg.OpExecutionContext, links: Sequence[Link]) -> "PairRuntime":
     """Both links' runtimes, from the op's resources."""
-    from dts_pipeline.stages.reconcile import PairRuntime
+    from dts_pipeline.stages.pair import PairRuntime
 
     forth, back = (getattr(context.resources, runtime_key(link.name)) for link in links)
     return PairRuntime(forth, back)

@@ -28,11 +28,11 @@ from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.verification import STATE, State
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.compare import TableComparison
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import (
     OF_ONE_KEY,
     WAITED_FOR,
     Carry,
-    PairRuntime,
     Patience,
     exclusive,
 )

@@ -30,7 +30,8 @@ from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, has_run, judge
 from dts_pipeline.stages.compare import TableComparison, comparing
 from dts_pipeline.stages.fill import Filled, Key, fill, split
-from dts_pipeline.stages.reconcile import PairRuntime, Patience
+from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.reconcile import Patience
 from dts_pipeline.stages.repair import mend_keys
 from dts_pipeline.stages.verify import Comparison, table_pairs
 

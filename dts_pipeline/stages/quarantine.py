@@ -16,9 +16,10 @@ from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.links import Link, Policy
 from dts_pipeline.core.ranges import OffsetRanges
 from dts_pipeline.errors import TerminalError, TransientError
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.plan import plan_ranges
 from dts_pipeline.stages.preview import request_of
-from dts_pipeline.stages.reconcile import Carry, PairRuntime, reconcile
+from dts_pipeline.stages.reconcile import Carry, reconcile
 from dts_pipeline.stages.runtime import LinkRuntime
 from dts_pipeline.stages.settle_children import Children
 

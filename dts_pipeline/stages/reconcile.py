@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.reconcile_site import ROW_REFUSED
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import TerminalError, TransientError
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile_round import run_round
 from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
@@ -31,46 +31,6 @@ OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
 WAITED_FOR = {"link_behind", "watermark_missing"}
 """Errors that come after all patience: another round would only wait again."""
 Carry = Callable[[LinkRuntime], object]
-
-
-@dataclass(frozen=True)
-class PairRuntime:
-    """Both links of a pair: `forth` from the first site to the second, `back` the other way."""
-
-    forth: LinkRuntime
-    back: LinkRuntime
-
-    @property
-    def name(self) -> str:
-        """The pair's name in dts.yaml."""
-        return self.forth.link.pair or self.forth.link.name
-
-    @property
-    def lanes(self) -> tuple[PairRuntime, ...]:
-        """Both links' lanes by table; a round holds those of its keys, and no others."""
-        if len(self.forth.groups) == 1:
-            return (self,)
-        both = zip(self.forth.groups, self.back.groups, strict=True)
-        return tuple(PairRuntime(forth, back) for forth, back in both)
-
-    def carries(self, table: str) -> bool:
-        """Whether a table is one of the lane's."""
-        return self.forth.link.matches(table)
-
-    @property
-    def first(self) -> Database:
-        """The first site: forth's source, back's target."""
-        return self.forth.source
-
-    @property
-    def second(self) -> Database:
-        """The second site."""
-        return self.forth.target
-
-    def close(self) -> None:
-        """Ends both links' connections."""
-        self.forth.close()
-        self.back.close()
 
 
 @dataclass(frozen=True)
@@ -282,6 +242,6 @@ def exclusive(pair: PairRuntime) -> Iterator[None]:
 
 
 __all__ = [
-    "Carry", "PairRuntime", "Patience", "ReconcileReport", "TableKeys", "exclusive",
+    "Carry", "Patience", "ReconcileReport", "TableKeys", "exclusive",
     "reconcile", "reconcile_keys",
 ]  # fmt: skip

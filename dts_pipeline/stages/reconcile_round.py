@@ -28,13 +28,14 @@ from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.watermarks import nothing_left
 from dts_pipeline.errors import TransientError
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.plan import connector_modes
 from dts_pipeline.stages.reconcile_end import RoundEnd
 from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 if TYPE_CHECKING:
-    from dts_pipeline.stages.reconcile import PairRuntime, Patience
+    from dts_pipeline.stages.reconcile import Patience
 
 
 def run_round(

@@ -12,7 +12,8 @@ from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.verification import VerifyReport
 from dts_pipeline.errors import TerminalError
-from dts_pipeline.stages.reconcile import Carry, PairRuntime, reconcile
+from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.reconcile import Carry, reconcile
 from dts_pipeline.stages.repair_lane import write_from_source
 from dts_pipeline.stages.verify import Comparison
 

@@ -22,8 +22,9 @@ from dts_pipeline.core.links import Policy
 from dts_pipeline.core.ranges import OffsetRanges
 from dts_pipeline.core.selection import Selection, spelled
 from dts_pipeline.errors import DtsError, TerminalError
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.plan import unlogged
-from dts_pipeline.stages.reconcile import Carry, PairRuntime, Patience, reconcile
+from dts_pipeline.stages.reconcile import Carry, Patience, reconcile
 from dts_pipeline.stages.replay_lane import write_again
 from dts_pipeline.stages.runtime import LinkRuntime
 from dts_pipeline.stages.selection import PIECE_EVENTS, SelectedRange, pieces, select

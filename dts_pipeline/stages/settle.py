@@ -14,10 +14,10 @@ from dts_pipeline.core.decode_modes import ValueModes
 from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import DtsError
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.plan import connector_modes
 from dts_pipeline.stages.reconcile import (
     Carry,
-    PairRuntime,
     Patience,
     ReconcileReport,
     TableKeys,

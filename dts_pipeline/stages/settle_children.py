@@ -20,8 +20,9 @@ from dts_pipeline.core.reconcile_statements import ReconcileStatements
 from dts_pipeline.core.row_values import to_json
 from dts_pipeline.core.schema import ForeignKey, Table
 from dts_pipeline.core.statements import TableStatements
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.plan import unlogged
-from dts_pipeline.stages.reconcile import PairRuntime, TableKeys
+from dts_pipeline.stages.reconcile import TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 

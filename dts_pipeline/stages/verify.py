@@ -31,6 +31,7 @@ from dts_pipeline.stages.at_rest import Candidates, Carry, Patience, has_run, ju
 from dts_pipeline.stages.compare import Limits, TableComparison, comparing
 from dts_pipeline.stages.ddl import site_tables
 from dts_pipeline.stages.filters import check_filter
+from dts_pipeline.stages.pair import PairRuntime, links_of
 from dts_pipeline.stages.recorded import recorded
 from dts_pipeline.stages.runtime import LinkRuntime
 
@@ -40,17 +41,32 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: a pair (two links) or a one-way link (one); `name` as dts.yaml has it."""
+    """What is compared: a pair (two links) or a one-way link (one); `name` as dts.yaml has it.
+
+    `beside` are the other pairs of the pair's mesh: what they have under way counts as well.
+    """
 
     name: str
     links: tuple[LinkRuntime, ...]
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
+    beside: tuple[PairRuntime, ...] = ()
 
     @property
     def databases(self) -> tuple[Database, Database]:
         """The first and the second site: the first link's source and target."""
         return self.links[0].source, self.links[0].target
+
+    @property
+    def pair(self) -> PairRuntime:
+        """The pair that is compared; of a one-way link there is none."""
+        forth, back = self.links
+        return PairRuntime(forth, back, self.beside)
+
+    @property
+    def all_links(self) -> tuple[LinkRuntime, ...]:
+        """The links between the sites compared, then those of their mesh."""
+        return (*self.links, *links_of(self.beside))
 
     @property
     def state(self) -> VerifyState:

@@ -23,7 +23,7 @@ from dts_pipeline.core.verification import State
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.load import Sizes, plan_load, run_load, states_of
-from dts_pipeline.stages.reconcile import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline.stages.verify import Comparison, verify
 from dts_pipeline_tests.integration.rig import Rig, wait_for

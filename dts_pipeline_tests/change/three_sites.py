@@ -17,7 +17,7 @@ from dts_pipeline.adapters.kafka_admin import KafkaAdmin
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig, _merged
 

@@ -14,7 +14,8 @@ import pymysql
 
 from dts_pipeline.errors import TransientError
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime, Patience, ReconcileReport
+from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.reconcile import Patience, ReconcileReport
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig
 

@@ -59,11 +59,11 @@ class Reconcile:
         chosen = tuple(sorted(state.recorded if keys is None else keys))
         if state.settling is not None or not chosen:
             return state
-        closable = (_open(state, A, chosen), _open(state, B, chosen))
+        closable = (open_at(state, A, chosen), open_at(state, B, chosen))
         begun = Round(policy or self.model.policy, SITES[A])
-        settling = Settling(_marked(begun, self._marks(state)), chosen, closable, reason, others)
+        settling = Settling(marked_at(begun, self._marks(state)), chosen, closable, reason, others)
         if not self.model.keeps(Rule.POSITION_FIRST):
-            settling = settling._replace(round=begun, rows=_rows(state, chosen))
+            settling = settling._replace(round=begun, rows=rows_of(state, chosen))
         return state._replace(settling=settling)
 
     def read(self, state: State) -> State:
@@ -72,11 +72,11 @@ class Reconcile:
         if settling is None or settling.round.readings is not None or settling.outcomes:
             return state
         if settling.rows is not None:  # they were read before: only now the watermarks
-            marked = _marked(settling.round, self._marks(state))
-            settling = settling._replace(round=_read(marked, settling.rows))
+            marked = marked_at(settling.round, self._marks(state))
+            settling = settling._replace(round=read_of(marked, settling.rows))
         else:
-            rows = _rows(state, settling.keys)
-            settling = settling._replace(round=_read(settling.round, rows), rows=rows)
+            rows = rows_of(state, settling.keys)
+            settling = settling._replace(round=read_of(settling.round, rows), rows=rows)
         return state._replace(settling=settling)
 
     def hold(self, state: State) -> State:
@@ -89,7 +89,7 @@ class Reconcile:
         if behind and self.model.keeps(Rule.CATCH_UP):
             return state
         touched = tuple(self._touched(state, key, first, second) for key in settling.keys)
-        outcomes = _outcomes(settling.round, second, touched)
+        outcomes = outcomes_of(settling.round, second, touched)
         over = Round(settling.round.policy, SITES[A])  # its marks are of no use any more
         return state._replace(settling=settling._replace(round=over, outcomes=outcomes))
 
@@ -208,7 +208,7 @@ class Reconcile:
         outcomes = zip(settling.keys, settling.outcomes, strict=True)
         equal = frozenset(key for key, outcome in outcomes if outcome == Outcome.EQUAL)
         known = settling.closable[site] if self.model.keeps(Rule.NO_LATER) else settling.keys
-        return equal & _open(state, site, known)
+        return equal & open_at(state, site, known)
 
     def _written(self, state: State, site: int, settling: Settling) -> State:
         assert settling.due is not None
@@ -232,11 +232,11 @@ def with_marks(marked: Round, marks: Marks) -> Round:
     return _renamed(marked, marks)
 
 
-def _open(state: State, site: int, keys: Iterable[int]) -> frozenset[int]:
+def open_at(state: State, site: int, keys: Iterable[int]) -> frozenset[int]:
     return frozenset(key for key in keys if state.records[site][key] is not None)
 
 
-def _rows(state: State, keys: Keys) -> tuple[Pair, ...]:
+def rows_of(state: State, keys: Keys) -> tuple[Pair, ...]:
     return tuple((state.rows[A][key], state.rows[B][key]) for key in keys)
 
 
@@ -246,11 +246,11 @@ def _renamed(marked: Round, marks: Marks) -> Round:
 
 
 @cache
-def _marked(begun: Round, marks: Marks) -> Round:
+def marked_at(begun: Round, marks: Marks) -> Round:
     return begun.marked(marks)
 
 
-def _read(marked: Round, rows: tuple[Pair, ...]) -> Round:
+def read_of(marked: Round, rows: tuple[Pair, ...]) -> Round:
     compared = tuple(
         (a is not None, b is not None, a == b, compare(a, b) if a and b else 0) for a, b in rows
     )
@@ -271,6 +271,6 @@ def _readings(compared: tuple[tuple[bool, bool, bool, int], ...]) -> _Readings:
 
 
 @cache
-def _outcomes(read: Round, marks: Marks, touched: tuple[bool, ...]) -> Keys:
+def outcomes_of(read: Round, marks: Marks, touched: tuple[bool, ...]) -> Keys:
     again = read.caught_up().held().marked_again(marks).outcomes(np.array(touched))
     return tuple(int(outcome) for outcome in again)

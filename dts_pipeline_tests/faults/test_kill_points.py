@@ -21,7 +21,7 @@ import pytest
 
 from dts_pipeline.core.points import Point
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.faults.applied_once import assert_unbroken, marked_writes
 from dts_pipeline_tests.faults.child_runs import ChildRun, Orders

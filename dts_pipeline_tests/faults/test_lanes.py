@@ -27,7 +27,8 @@ from dts_pipeline.cli import main
 from dts_pipeline.core.points import Point
 from dts_pipeline.errors import DtsError, TerminalError, TransientError
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime, Patience
+from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.reconcile import Patience
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.faults.applied_once import assert_unbroken
 from dts_pipeline_tests.faults.child_runs import ChildRun

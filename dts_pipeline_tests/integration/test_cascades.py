@@ -11,8 +11,8 @@ import pytest
 
 from dts_pipeline.adapters.quarantine import listed
 from dts_pipeline.stages.carry import carry
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.quarantine import retry
-from dts_pipeline.stages.reconcile import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack

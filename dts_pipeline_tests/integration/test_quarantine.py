@@ -12,7 +12,7 @@ from dts_pipeline.cli import main
 from dts_pipeline.commands import exits
 from dts_pipeline.errors import PoisonError, TerminalError
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.stacks import Stack

@@ -21,7 +21,8 @@ from dts_pipeline.core.links import Policy
 from dts_pipeline.core.selection import Selection, parse_selection, spelled
 from dts_pipeline.errors import DtsError, TransientError
 from dts_pipeline.stages.carry import carry
-from dts_pipeline.stages.reconcile import PairRuntime, Patience
+from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.reconcile import Patience
 from dts_pipeline.stages.replay import ReplayReport, Step, replay, survey
 from dts_pipeline_tests.integration.rig import Rig, wait_for
 from dts_pipeline_tests.stacks import Stack

@@ -14,8 +14,8 @@ from dts_pipeline.core.links import Policy
 from dts_pipeline.errors import TerminalError, TransientError
 from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.lag import lag_seconds, mark_source
+from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import (
-    PairRuntime,
     Patience,
     TableKeys,
     Tables,
