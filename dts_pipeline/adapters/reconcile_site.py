@@ -54,14 +54,15 @@ Rows = dict[int, tuple[Any, ...]]
 class ReconcileSite:
     """A session at the target of `link`; what it writes is marked as that link's.
 
-    `beside` are lanes by partition that are held as well: a key can be any one's.
+    `beside` are held as well: its lanes by partition, for a key can be any one's, and other links
+    of a mesh that write here.
     """
 
     database: Database
     link: Link
     connection: pymysql.Connection[Any]
     cursor: Cursor
-    beside: tuple[str, ...] = ()
+    beside: tuple[Link, ...] = ()
     batch: int = 0
     _generation: int = 0
     _held: Mark | None = field(default=None)
@@ -69,14 +70,19 @@ class ReconcileSite:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, database: Database, link: Link) -> Iterator[ReconcileSite]:
-        """The session; temporary tables and locks end with it."""
+    def opened(
+        cls, database: Database, link: Link, others: Sequence[Link] = ()
+    ) -> Iterator[ReconcileSite]:
+        """The session; temporary tables and locks end with it.
+
+        `others` write here as well, and are held along with `link`.
+        """
         with database.raw(where={"link": link.name}) as connection:
             connection.select_db(LEDGER_SCHEMA)
             cursor = connection.cursor()
             cursor.execute(_SESSION)
-            first, *others = link.each_lane()
-            yield cls(database, first, connection, cursor, tuple(own.lane for own in others))
+            first, *beside = (lane for own in (link, *others) for lane in own.each_lane())
+            yield cls(database, first, connection, cursor, tuple(beside))
 
     # -- before the hold ------------------------------------------------------------------------
 
@@ -241,12 +247,12 @@ class ReconcileSite:
 
     def _lock_beside(self, mark: Mark) -> None:
         """The other lanes' rows, always in one order and behind the first's."""
-        for lane in self.beside:
-            self.cursor.execute(_LOCK, (self.link.name, lane))
+        for link in self.beside:
+            self.cursor.execute(_LOCK, (link.name, link.lane))
             row = self.cursor.fetchone()
             if row is None or row[2]:
                 self._let_go(mark)
-                raise paused(self.link) if row else never_ran(self.link)
+                raise paused(link) if row else never_ran(link)
 
     def _let_go(self, mark: Mark) -> None:
         self.connection.rollback()

@@ -85,6 +85,8 @@ def judge(
 ) -> None:
     """Settles the state of every candidate: None (equal), a difference, or MOVING.
 
+    `links`: the first is from the first site compared to the second; of a mesh all of its links.
+
     Raises TerminalError `link_paused`, TransientError `link_behind`, `watermark_missing`. A link
     without a checkpoint carries nothing: the rows are then only read once more.
     """
@@ -183,12 +185,21 @@ class Watch:
                 return np.ones(len(keys), dtype=np.bool_)
             own = frame.loc[(frame["table"] == pair.name) & frame["key"].notna(), "key"]
             first = runtime.source.site == self._links[0].source.site
-            source, target = pair.tables if first else pair.tables[::-1]
+            # Keys as another site takes them; its collation says which rows they are.
+            target, reader = pair.tables[first], table.readers[first]
+            source = self._source_table(runtime, table)
             others = decoded(runtime, own.drop_duplicates().tolist(), source, target)
-            # Keys as the target takes them; its collation says which rows they are.
-            reader = table.readers[1 if first else 0]
             touched |= reader.same_rows(keys, others)
         return touched
+
+    def _source_table(self, runtime: LinkRuntime, table: TableComparison) -> Table:
+        """The table as a link's source has it, which of a mesh can be a third site."""
+        pair, compared = table.pair, self._links[0]
+        for database, own in zip((compared.source, compared.target), pair.tables, strict=True):
+            if database.site == runtime.source.site:
+                return own
+        excluded = runtime.link.excluded_columns
+        return read_tables(runtime.source, pair.name.__eq__, excluded)[pair.name]
 
     @staticmethod
     def _may_cascade(runtime: LinkRuntime, name: str, events: pd.DataFrame) -> bool:

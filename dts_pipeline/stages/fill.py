@@ -22,7 +22,6 @@ import pandas as pd
 
 from dts_pipeline.adapters.reconcile_records import OWN_KEYS, open_records
 from dts_pipeline.adapters.reconcile_site import ROW_REFUSED
-from dts_pipeline.core.decode_keys import decode_keys
 from dts_pipeline.core.reconcile import Outcome, Readings
 from dts_pipeline.core.row_values import from_json
 from dts_pipeline.core.verification import STATE, State
@@ -35,9 +34,16 @@ from dts_pipeline.stages.reconcile import (
     Carry,
     Patience,
     exclusive,
+    tables_at_sites,
 )
 from dts_pipeline.stages.reconcile_round import Held, column_order
-from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
+from dts_pipeline.stages.reconcile_work import (
+    RoundKeys,
+    RoundResult,
+    RoundWork,
+    SiteTables,
+    TableKeys,
+)
 
 _BUSY_SECONDS = 600.0
 _RECORDS = 200_000
@@ -81,7 +87,10 @@ def fill(
     lane = next(
         lane for lane in pair.lanes if len(pair.lanes) == 1 or lane.carries(table.pair.name)
     )
-    work = _Fill(lane, table, state, carry, patience or Patience(), filled, few)
+    one, two = table.pair.tables
+    tables = dict(tables_at_sites(pair, [table.pair.name])) if pair.beside else {}
+    tables |= {pair.first.site: {one.full_name: one}, pair.second.site: {two.full_name: two}}
+    work = _Fill(lane, table, tables, state, carry, patience or Patience(), filled, few)
     with _alone(pair):
         work.until_done(list(keys))
     return filled
@@ -91,6 +100,7 @@ def fill(
 class _Fill:
     pair: PairRuntime
     table: TableComparison
+    tables: SiteTables
     state: State
     carry: Callable[..., object] | None
     patience: Patience
@@ -128,11 +138,9 @@ class _Fill:
         self.until_done(keys[middle:])
 
     def _round(self, keys: list[Key]) -> list[Key]:
-        one, two = self.table.pair.tables
-        name = self.table.pair.name
         with ExitStack() as stack:
             held = _Filling(self, stack)
-            works = held.begin([TableKeys(name, keys)], {name: one}, {name: two})
+            works = held.begin([TableKeys(self.table.pair.name, keys)], self.tables)
             held.read(works)
             held.catch_up(works, self.carry)
             held.look_for_records(works[0])
@@ -144,12 +152,13 @@ class _Filling(Held):
     """The servers' side of one round that fills."""
 
     def __init__(self, fill: _Fill, stack: ExitStack) -> None:
-        super().__init__(fill.pair, RoundKeys(None, None), fill.patience, stack)
+        super().__init__(fill.pair.alone, RoundKeys(None, None), fill.patience, stack)
         self._of = fill
+        self.first, self.second = (self.sites[own.site] for own in fill.pair.sites[:2])
         self._at_second = fill.state is State.ONLY_FIRST
         self._recorded: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
-    def _policy(self, table: str) -> None:
+    def _policy(self, arm: PairRuntime, table: str) -> None:
         """None wins: what both sites have is not a filling round's to decide."""
 
     def read(self, works: Sequence[RoundWork]) -> None:
@@ -179,20 +188,16 @@ class _Filling(Held):
         """Which keys users disputed. Asked once the links have caught up: a record that is opened
         later comes with an event of its key, behind the watermark.
         """
-        table, other = work.first.base.table, work.second.base.table
+        table = work.first.base.table
         found: set[int] = set()
-        for index, runtime in enumerate((self.pair.forth, self.pair.back)):
+        for runtime in self.star.links:
             records = open_records(
                 runtime.target, runtime.link.name, _RECORDS, table=work.keys.name
             )
             own = [from_json(table.primary_key, r.key_json) for r in records if r.kind in OWN_KEYS]
             texts = [r.key_json.encode() for r in records if r.kind not in OWN_KEYS]
-            source = other if index else table
-            decoded = decode_keys(
-                list(dict.fromkeys(texts)), table, self.modes[index], source=source
-            )[list(table.primary_key)]
-            keys = [*own, *decoded.itertuples(index=False, name=None)]
-            found |= self.first.touched(work.first, [tuple(key) for key in keys])
+            sent = self.decoded(work, runtime.source.site, list(dict.fromkeys(texts)))
+            found |= self.first.touched(work.first, [*map(tuple, own), *sent])
         self.first.connection.commit()  # the mark of the hold cannot be set inside a transaction
         self._recorded = np.array([o in found for o in work.ordinals], dtype=np.bool_)
 

@@ -30,7 +30,6 @@ from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, has_run, judge
 from dts_pipeline.stages.compare import TableComparison, comparing
 from dts_pipeline.stages.fill import Filled, Key, fill, split
-from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import Patience
 from dts_pipeline.stages.repair import mend_keys
 from dts_pipeline.stages.verify import Comparison, table_pairs
@@ -243,8 +242,7 @@ class _Load:
         )
 
     def _filled(self, table: TableComparison, keys: list[Key], state: State, few: int) -> Filled:
-        forth, back = self.comparison.links
-        filled = fill(PairRuntime(forth, back), table, keys, state, self.carry, self._patience, few)
+        filled = fill(self.comparison.pair, table, keys, state, self.carry, self._patience, few)
         self.standing.counts += filled.counts
         return filled
 
@@ -275,7 +273,7 @@ class _Load:
         """As `verify`: the keys that differ or could not be told, with `STATE`; whether all are."""
         read = table.read(TableProgress(table.pair.name), lambda _progress, _rows: self.tell())
         found = Candidates(table, read.keys(table.pair.tables[0].primary_key))
-        judge(self.comparison.links, [found], self.carry, self.comparison.patience)
+        judge(self.comparison.all_links, [found], self.carry, self.comparison.patience)
         keys = found.keys.assign(**{STATE: pd.Series(found.state, dtype=object)})
         return keys[keys[STATE].notna()].reset_index(drop=True), not read.truncated
 
@@ -350,7 +348,7 @@ def _check_policies(comparison: Comparison, plans: Sequence[TablePlan]) -> None:
 
 
 def _check_has_run(comparison: Comparison) -> None:
-    for runtime in comparison.links:
+    for runtime in comparison.all_links:
         if not has_run(runtime):
             raise TerminalError(
                 "link_never_ran",

@@ -57,6 +57,11 @@ class PairRuntime:
         return self.forth.target
 
     @property
+    def sites(self) -> tuple[Database, ...]:
+        """Its two sites, then those of its mesh."""
+        return self.alone.sites
+
+    @property
     def turned(self) -> PairRuntime:
         """The same pair, its second site first."""
         return replace(self, forth=self.back, back=self.forth)

@@ -19,11 +19,10 @@ from dts_pipeline.adapters.reconcile_site import ROW_REFUSED
 from dts_pipeline.adapters.table_schema import read_tables
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
-from dts_pipeline.core.schema import Table
 from dts_pipeline.errors import TerminalError, TransientError
-from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime, Star
 from dts_pipeline.stages.reconcile_round import run_round
-from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
+from dts_pipeline.stages.reconcile_work import RoundKeys, SiteTables, TableKeys
 from dts_pipeline.stages.runtime import LinkRuntime
 
 OF_ONE_KEY = {"duplicate_key", ROW_REFUSED}
@@ -114,18 +113,27 @@ def reconcile_keys(
     total = sum(len(t.keys) for t in tables)
     done = 0
     with exclusive(pair):
-        known = Tables.of(pair, [t.name for t in tables])
+        known = tables_at_sites(pair, [t.name for t in tables])
         for lane, part in _parts_by_lane(pair, tables, patience.keys):
-            _until_equal(lane, known, part, report, RoundKeys(reason, policy), carry, patience)
+            star = lane.star(_centre(pair, policy))
+            _until_equal(star, known, part, report, RoundKeys(reason, policy), carry, patience)
             done += sum(len(t.keys) for t in part)
             if progress:
                 progress(done, total)
     return report
 
 
+def _centre(pair: PairRuntime, policy: Policy | None) -> str:
+    """The site that the others are held against: in a mesh the one that decides."""
+    mesh = pair.forth.link.mesh
+    if not mesh:
+        return pair.first.site
+    return policy.site if policy else mesh[0]
+
+
 def _until_equal(
-    pair: PairRuntime,
-    known: Tables,
+    star: Star,
+    known: SiteTables,
     part: Sequence[TableKeys],
     report: ReconcileReport,
     how: RoundKeys,
@@ -136,13 +144,13 @@ def _until_equal(
     for attempt in range(patience.rounds):
         report.rounds += 1
         try:
-            result = run_round(pair, known.first, known.second, left, how, carry, patience)
+            result = run_round(star, known, left, how, carry, patience)
         except TransientError as error:
             report.reasons[error.code] += 1
             if error.code in OF_ONE_KEY:
                 halves = _halves(left)
                 for half in halves:
-                    _until_equal(pair, known, half, report, how, carry, patience)
+                    _until_equal(star, known, half, report, how, carry, patience)
                 if halves:
                     return
                 break
@@ -193,46 +201,43 @@ def _parts(tables: Sequence[TableKeys], at_most: int) -> Iterator[list[TableKeys
         yield part
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The tables of a reconcile, as they are at each site."""
-
-    first: Mapping[str, Table]
-    second: Mapping[str, Table]
-
-    @classmethod
-    def of(cls, pair: PairRuntime, names: Sequence[str]) -> Tables:
-        """Reads them; raises TerminalError `table_missing`."""
-        wanted = set(names)
-        excluded = pair.forth.link.excluded_columns
-        both = cls(
-            read_tables(pair.first, wanted.__contains__, excluded),
-            read_tables(pair.second, wanted.__contains__, excluded),
-        )
-        for site, tables in ((pair.first.site, both.first), (pair.second.site, both.second)):
-            missing = sorted(wanted - tables.keys())
-            if missing:
-                raise TerminalError(
-                    "table_missing",
-                    "a table to reconcile does not exist",
-                    where={"site": site, "tables": ",".join(missing)},
-                    remedy="Make it at both sites, or leave it out.",
-                )
-        return both
+def tables_at_sites(pair: PairRuntime, names: Sequence[str]) -> SiteTables:
+    """The tables of a reconcile, as they are at each site; raises TerminalError `table_missing`."""
+    wanted = set(names)
+    excluded = pair.forth.link.excluded_columns
+    found = {
+        database.site: read_tables(database, wanted.__contains__, excluded)
+        for database in pair.sites
+    }
+    for site, tables in found.items():
+        missing = sorted(wanted - tables.keys())
+        if missing:
+            raise TerminalError(
+                "table_missing",
+                "a table to reconcile does not exist",
+                where={"site": site, "tables": ",".join(missing)},
+                remedy="Make it at every site, or leave it out.",
+            )
+    return found
 
 
 @contextlib.contextmanager
 def exclusive(pair: PairRuntime) -> Iterator[None]:
-    """One reconcile a pair at a time; the server frees the lock when the session dies."""
-    links = f"{pair.name}/{pair.forth.link.name}/{pair.back.link.name}"
-    name = "dts:pair:" + hashlib.sha256(links.encode()).hexdigest()[:40]
-    with pair.first.raw() as connection:
+    """One reconcile at a time of a pair, or of a mesh; the server frees it with the session."""
+    mesh = pair.forth.link.mesh
+    at = {database.site: database for database in pair.sites}
+    database = at[mesh[0]] if mesh else pair.first
+    names = sorted(link.link.name for link in pair.links) if mesh else [
+        pair.name, pair.forth.link.name, pair.back.link.name
+    ]  # fmt: skip
+    name = "dts:pair:" + hashlib.sha256("/".join(names).encode()).hexdigest()[:40]
+    with database.raw() as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT GET_LOCK(%s, 2)", (name,))
         if not (cursor.fetchone() or (0,))[0]:
             raise TerminalError(
                 "reconcile_busy",
-                "another settle, replay or repair of this pair is running",
+                "another settle, replay or repair of this pair, or of its mesh, is running",
                 where={"pair": pair.name},
                 remedy="Let it end, then start this one again.",
             )

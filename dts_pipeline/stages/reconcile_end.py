@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dts_pipeline.adapters.reconcile_records import (
     OpenRecord,
@@ -18,44 +19,41 @@ from dts_pipeline.adapters.reconcile_records import (
 from dts_pipeline.adapters.reconcile_site import ReconcileSite, Rows
 from dts_pipeline.core.reconcile import Outcome
 from dts_pipeline.core.row_values import to_json
-from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
+from dts_pipeline.stages.reconcile_work import (
+    RoundKeys,
+    RoundResult,
+    RoundWork,
+    TableKeys,
+    by_table,
+)
 
 
 @dataclass(frozen=True)
 class RoundEnd:
-    """Both sites' sessions, each holding the lane whose target it is."""
+    """The sites' sessions by name, the centre's first; each holds the lanes that write there."""
 
-    first: ReconcileSite
-    second: ReconcileSite
+    sites: Mapping[str, ReconcileSite]
     how: RoundKeys
+
+    @property
+    def centre(self) -> ReconcileSite:
+        """The site that the others are held against."""
+        return next(iter(self.sites.values()))
 
     def finish(self, works: Sequence[RoundWork], result: RoundResult) -> None:
         """Decides each key, writes, closes and commits; what is left goes into `result`."""
-        closing: dict[str, list[OpenRecord]] = {self.first.database.site: []}
-        closing[self.second.database.site] = []
-        decided = [work.round.outcomes(self._touched_mask(work)) for work in works]
-        written, other = self._sides(decided)
+        tables = [_DecidedTable.of(own) for own in by_table(works)]
+        written = self._written(tables)
         wrote = False
-        for work, outcomes in zip(works, decided, strict=True):
-            counts = result.counts.setdefault(work.keys.name, Counter())
-            due = outcomes == (Outcome.FIRST if written is self.second else Outcome.SECOND)
-            if due.any():
+        closing: dict[str, list[OpenRecord]] = {site: [] for site in self.sites}
+        for table in tables:
+            counts = result.counts.setdefault(table.name, Counter())
+            for work, due in self._due_at(written, table):
                 wrote = True
                 self._write(written, work, due, counts)
-            left = []
-            for place, ordinal in enumerate(work.ordinals):
-                outcome = outcomes[place]
-                if outcome == Outcome.EQUAL:
-                    counts["equal"] += 1
-                    for record in self._records_of(work, ordinal):
-                        closing[record.site].append(record)
-                elif outcome == Outcome.UNDECIDED:
-                    counts["undecided"] += 1
-                else:
-                    left.append(ordinal)
-            if left:
-                result.left.append(self._kept(work, left))
-        for site in (written, other):
+            self._tell(table, closing, counts, result)
+        others = [site for site in self.sites.values() if site is not written]
+        for site in (written, *others):
             records = closing[site.database.site]
             closed = close_records(site.cursor, records) if records else 0
             if closed:
@@ -63,14 +61,33 @@ class RoundEnd:
             if closed or (wrote and site is written):
                 site.commit()
 
+    def _tell(
+        self,
+        table: _DecidedTable,
+        closing: dict[str, list[OpenRecord]],
+        counts: Counter[str],
+        result: RoundResult,
+    ) -> None:
+        """Notes what closes, and what needs another round."""
+        work, left = table.works[0], []
+        for place, ordinal in enumerate(work.ordinals):
+            outcome = table.together[place]
+            if outcome == Outcome.EQUAL:
+                counts["equal"] += 1
+                for record in self._records_of(work, ordinal):
+                    closing[record.site].append(record)
+            elif outcome == Outcome.UNDECIDED:
+                counts["undecided"] += 1
+            else:
+                left.append(ordinal)
+        if left:
+            result.left.append(self._kept(work, left))
+
     @staticmethod
     def _count_closed(result: RoundResult, records: Sequence[OpenRecord], closed: int) -> None:
         share = Counter(record.table for record in records)
         for table, count in share.items():
             result.counts[table]["closed"] += round(count * closed / len(records))
-
-    def _touched_mask(self, work: RoundWork) -> Any:
-        return np.array([o in work.touched for o in work.ordinals], dtype=np.bool_)
 
     def _records_of(self, work: RoundWork, ordinal: int) -> list[OpenRecord]:
         """The records of a key, and of its other spellings."""
@@ -84,22 +101,39 @@ class RoundEnd:
         records = {n: self._records_of(work, o) for n, o in enumerate(ordinals)}
         return TableKeys(kept.name, kept.keys, {n: r for n, r in records.items() if r})
 
-    def _sides(self, decided: Sequence[Any]) -> tuple[ReconcileSite, ReconcileSite]:
-        """The site that this round writes at, which commits first, and the other one.
+    def _written(self, tables: Sequence[_DecidedTable]) -> ReconcileSite:
+        """The site that this round writes at, which commits first.
 
-        A round writes at one site only. The link that reads that site's log is held at the other
-        one until the write is visible; if it were let go earlier, it could carry a user's changes
-        from before the write, and the write would undo what both users had agreed on.
+        A round writes at one site only. The links that read that site's log are held at the others
+        until the write is visible; if one were let go earlier, it could carry a user's changes
+        from before the write, and the write would undo what users had agreed on.
         """
-        at_second = sum(int((outcomes == Outcome.FIRST).sum()) for outcomes in decided)
-        at_first = sum(int((outcomes == Outcome.SECOND).sum()) for outcomes in decided)
-        sides = (self.second, self.first)
-        return sides if at_second >= at_first else (sides[1], sides[0])
+        due: Counter[str] = Counter()
+        for table in tables:
+            for work, outcomes in zip(table.works, table.outcomes, strict=True):
+                due[work.site] += int((outcomes == Outcome.FIRST).sum())
+                due[self.centre.database.site] += int((outcomes == Outcome.SECOND).sum())
+        others_first = [*list(self.sites)[1:], self.centre.database.site]
+        return self.sites[max(others_first, key=lambda site: due[site])]
+
+    def _due_at(
+        self, site: ReconcileSite, table: _DecidedTable
+    ) -> Iterator[tuple[RoundWork, npt.NDArray[np.bool_]]]:
+        """The works that have rows for a site, and which; of two rows for the centre the first."""
+        taken = np.zeros(len(table.together), dtype=np.bool_)
+        for work, outcomes in zip(table.works, table.outcomes, strict=True):
+            if site is self.centre:
+                due = (outcomes == Outcome.SECOND) & ~taken
+            else:
+                due = (outcomes == Outcome.FIRST) & (work.site == site.database.site)
+            taken |= due
+            if due.any():
+                yield work, due
 
     def _write(self, site: ReconcileSite, work: RoundWork, due: Any, counts: Counter[str]) -> None:
         """Writes the winners' rows at this site, but where a row is another one by now."""
         statements, found, wanted = work.second, work.second_rows, work.first_rows
-        if site is self.first:
+        if site is self.centre:
             statements, found, wanted = work.first, work.first_rows, work.second_rows
         ordinals = np.array(work.ordinals, dtype=np.int64)
         failed = site.write(statements, ordinals[~due].tolist())
@@ -131,3 +165,33 @@ class RoundEnd:
         ]
         link = site.link
         open_own_records(site.cursor, link.name, link.lane, site.batch, self.how.reason, rows)
+
+
+@dataclass(frozen=True)
+class _DecidedTable:
+    """A table's works, an arm each, with the `Outcome` of each key there.
+
+    `together`: what that comes to for all sites. EQUAL only where every arm is; UNDECIDED where
+    none can be brought nearer; else AGAIN.
+    """
+
+    works: Sequence[RoundWork]
+    outcomes: Sequence[npt.NDArray[np.int64]]
+    together: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, works: Sequence[RoundWork]) -> _DecidedTable:
+        """Decides."""
+        touched = set[int]().union(*(work.touched for work in works))
+        flags = np.array([o in touched for o in works[0].ordinals], dtype=np.bool_)
+        outcomes = [work.round.outcomes(flags) for work in works]
+        every = np.stack(outcomes)
+        rests = np.isin(every, (Outcome.EQUAL, Outcome.UNDECIDED)).all(axis=0)
+        equal = (every == Outcome.EQUAL).all(axis=0)
+        together = np.select([equal, rests], [Outcome.EQUAL, Outcome.UNDECIDED], Outcome.AGAIN)
+        return cls(works, outcomes, together.astype(np.int64))
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.works[0].keys.name

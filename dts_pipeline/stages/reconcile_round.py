@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from dts_pipeline.adapters.database import Database
 from dts_pipeline.adapters.kafka_reader import KafkaReader
 from dts_pipeline.adapters.reconcile_records import (
     OpenRecord,
@@ -17,8 +18,9 @@ from dts_pipeline.adapters.reconcile_records import (
 )
 from dts_pipeline.adapters.reconcile_site import ReconcileSite, Rows, never_ran, paused
 from dts_pipeline.adapters.watermarks import LogDisturbed, SourceLog, write_watermark
+from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.decode_keys import decode_keys
-from dts_pipeline.core.links import Policy
+from dts_pipeline.core.links import Link, Policy
 from dts_pipeline.core.marks import reconcile_comment
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.core.reconcile import Readings, Round
@@ -28,10 +30,17 @@ from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.watermarks import nothing_left
 from dts_pipeline.errors import TransientError
-from dts_pipeline.stages.pair import PairRuntime
+from dts_pipeline.stages.pair import PairRuntime, Star
 from dts_pipeline.stages.plan import connector_modes
 from dts_pipeline.stages.reconcile_end import RoundEnd
-from dts_pipeline.stages.reconcile_work import RoundKeys, RoundResult, RoundWork, TableKeys
+from dts_pipeline.stages.reconcile_work import (
+    RoundKeys,
+    RoundResult,
+    RoundWork,
+    SiteTables,
+    TableKeys,
+    by_table,
+)
 from dts_pipeline.stages.runtime import LinkRuntime
 
 if TYPE_CHECKING:
@@ -39,9 +48,8 @@ if TYPE_CHECKING:
 
 
 def run_round(
-    pair: PairRuntime,
-    first_tables: Mapping[str, Table],
-    second_tables: Mapping[str, Table],
+    star: Star,
+    tables: SiteTables,
     keys: Sequence[TableKeys],
     how: RoundKeys,
     carry: Callable[[LinkRuntime], object] | None,
@@ -52,69 +60,72 @@ def run_round(
     Raises TransientError where the round may simply be tried again, TerminalError else.
     """
     with ExitStack() as stack:
-        held = Held(pair, how, patience, stack)
-        works = held.begin(keys, first_tables, second_tables)
+        held = Held(star, how, patience, stack)
+        works = held.begin(keys, tables)
         held.read(works)
         held.catch_up(works, carry)
         return held.decide(works)
 
 
 class Held:
-    """The servers' side of one round."""
+    """The servers' side of one round: every site of the star, and all its links."""
 
-    def __init__(
-        self, pair: PairRuntime, how: RoundKeys, patience: Patience, stack: ExitStack
-    ) -> None:
+    def __init__(self, star: Star, how: RoundKeys, patience: Patience, stack: ExitStack) -> None:
         """Opens a session at each site and a log of each source; `stack` ends them."""
-        self.pair, self.how, self.patience, self.stack = pair, how, patience, stack
-        self.name = f"reconcile:{pair.name}"
-        back, forth = pair.back.link, pair.forth.link
-        self.first = stack.enter_context(ReconcileSite.opened(pair.first, back))
-        self.second = stack.enter_context(ReconcileSite.opened(pair.second, forth))
-        self.logs = [self._log(pair.forth), self._log(pair.back)]
-        self.modes = [connector_modes(pair.forth), connector_modes(pair.back)]
-        self.places = [-1, -1]
+        self.star, self.how, self.patience, self.stack = star, how, patience, stack
+        self.name = f"reconcile:{star.name}"
+        self.sites = {
+            database.site: stack.enter_context(_opened(star, database)) for database in star.sites
+        }
+        self.logs = {site: self._log(site) for site in self.sites}
+        self.modes = {link.source.site: connector_modes(link) for link in star.links}
+        self.places: dict[str, int] = {}
+        self.tables: SiteTables = {}
 
-    def _log(self, runtime: LinkRuntime) -> SourceLog:
-        standing = runtime.standing()
-        if standing is None:
-            raise never_ran(runtime.link)
-        if standing.paused:
-            raise paused(runtime.link)
-        topic = TopicPartition(runtime.link.transaction_topic, 0)
-        reader = KafkaReader(runtime.kafka)
+    @property
+    def centre(self) -> ReconcileSite:
+        """The site that the others are held against."""
+        return self.sites[self.star.arms[0].first.site]
+
+    def _log(self, site: str) -> SourceLog:
+        """What a site's connector sends, read from where the hindmost link from there is."""
+        reading = [link for link in self.star.links if link.source.site == site]
+        link = reading[0].link
+        topic = TopicPartition(link.transaction_topic, 0)
+        position = min(_standing(own).partitions[topic].next_offset for own in reading)
+        reader = KafkaReader(reading[0].kafka)
         self.stack.callback(reader.close)
-        position = standing.partitions[topic].next_offset
-        log = SourceLog(runtime.link, reader, runtime.admin, position)
+        log = SourceLog(link, reader, reading[0].admin, position)
         log.open()
         return log
 
     # -- phases ---------------------------------------------------------------------------------
 
-    def begin(
-        self,
-        keys: Sequence[TableKeys],
-        first_tables: Mapping[str, Table],
-        second_tables: Mapping[str, Table],
-    ) -> list[RoundWork]:
-        """The records that are open, then the first watermarks; rows are read after both."""
-        keys = [self._with_own_records(table, first_tables[table.name]) for table in keys]
+    def begin(self, keys: Sequence[TableKeys], tables: SiteTables) -> list[RoundWork]:
+        """The records that are open, then the first watermarks; rows are read after all of them.
+
+        A piece of work a table and arm, those of a table together.
+        """
+        self.tables = tables
+        at_centre = tables[self.centre.database.site]
+        keys = [self._with_own_records(table, at_centre[table.name]) for table in keys]
         marks = self._watermarks()
-        works = []
-        for slot, table in enumerate(keys):
-            policy = self._policy(table.name)
-            column = policy.column or None if policy else None
-            statements = [
-                self._statements(site, tables[table.name], slot, column)
-                for site, tables in ((self.first, first_tables), (self.second, second_tables))
-            ]
-            begun = Round(policy, self.pair.first.site).marked(marks)
-            works.append(RoundWork(table, statements[0], statements[1], begun))
+        works: list[RoundWork] = []
+        for table in keys:
+            for arm in self.star.arms:
+                policy = self._policy(arm, table.name)
+                column = policy.column or None if policy else None
+                first, second = (
+                    self._statements(arm, site, table.name, len(works), column)
+                    for site in (arm.first.site, arm.second.site)
+                )
+                begun = Round(policy, arm.first.site).marked(marks)
+                works.append(RoundWork(table, arm.second.site, first, second, begun))
         return works
 
-    def _policy(self, table: str) -> Policy | None:
+    def _policy(self, arm: PairRuntime, table: str) -> Policy | None:
         """Who wins where the sites differ."""
-        policy = self.how.policy or self.pair.forth.link.policy_of(table)
+        policy = self.how.policy or arm.forth.link.policy_of(table)
         assert policy is not None
         return policy
 
@@ -124,7 +135,7 @@ class Held:
             return keys
         spelled = [to_json(table.primary_key, key) for key in keys.keys]
         found: dict[int, list[OpenRecord]] = {n: list(r) for n, r in keys.records.items()}
-        for site in (self.first, self.second):
+        for site in self.sites.values():
             own = own_records(site.database, site.link.name, keys.name, spelled)
             for ordinal, key in enumerate(spelled):
                 if key in own:
@@ -132,24 +143,26 @@ class Held:
         return TableKeys(keys.name, keys.keys, found)
 
     def _statements(
-        self, site: ReconcileSite, table: Table, slot: int, version: str | None
+        self, arm: PairRuntime, site: str, name: str, slot: int, version: str | None
     ) -> ReconcileStatements:
-        differ = self.pair.first.facts.dialect is not self.pair.second.facts.dialect
-        comment = reconcile_comment(site.link.name)
-        dialect = site.database.facts.dialect
+        own = self.sites[site]
+        differ = arm.first.facts.dialect is not arm.second.facts.dialect
+        comment = reconcile_comment(own.link.name)
+        dialect = own.database.facts.dialect
+        table = self.tables[site][name]
         return ReconcileStatements(TableStatements(table, dialect, slot, comment, differ, version))
 
     def read(self, works: Sequence[RoundWork]) -> None:
-        """Both sites' rows; those of the second are compared there with the first's."""
+        """All sites' rows; those of the other sites are compared there with the centre's."""
         for work in works:
-            keys = work.keys.keys
-            work.aliases = self.first.load_keys(work.first, keys)
-            rows, _ = self.first.rows(work.first)
+            keys, other = work.keys.keys, self.sites[work.site]
+            work.aliases = self.centre.load_keys(work.first, keys)
+            rows, _ = self.centre.rows(work.first)
             order = column_order(work.first, work.second)
             work.first_rows = {o: tuple(row[i] for i in order) for o, row in rows.items()}
             mine = {o: keys[o] for o in work.ordinals}
-            self.second.stage(work.second, mine, work.first_rows, {})
-            compared = self.second.compare(work.second)
+            other.stage(work.second, mine, work.first_rows, {})
+            compared = other.compare(work.second)
             work.second_rows = {int(r[0]): tuple(r[4:]) for r in compared if r[1]}
             work.round = work.round.read(_readings(work, compared))
             self._stage(work, compared)
@@ -157,14 +170,15 @@ class Held:
     def _stage(self, work: RoundWork, compared: Sequence[tuple[Any, ...]]) -> None:
         """At each site the other's row as the one wanted, its own as the one expected."""
         different = {int(r[0]): work.keys.keys[int(r[0])] for r in compared if not r[2]}
-        self.second.stage(work.second, different, work.first_rows, work.second_rows)
+        other = self.sites[work.site]
+        other.stage(work.second, different, work.first_rows, work.second_rows)
         order = column_order(work.second, work.first)
 
         def swapped(rows: Rows) -> Rows:
             return {o: tuple(rows[o][i] for i in order) for o in different if o in rows}
 
         wanted, expected = swapped(work.second_rows), swapped(work.first_rows)
-        self.first.stage(work.first, different, wanted, expected)
+        self.centre.stage(work.first, different, wanted, expected)
 
     def catch_up(
         self, works: Sequence[RoundWork], carry: Callable[[LinkRuntime], object] | None
@@ -172,13 +186,13 @@ class Held:
         """Waits until both links have applied everything up to the first watermarks."""
         deadline = time.monotonic() + self.patience.caught_up
         marks = works[0].round.first_marks
-        for index, runtime in enumerate((self.pair.forth, self.pair.back)):
-            log = self.logs[index]
-            place = log.find(self.name, marks[index], deadline)
+        for site, log in self.logs.items():
+            place = log.find(self.name, marks[site], deadline)
             if place is None:
-                raise _silent(runtime)
-            self.places[index] = place
-            while not self._is_past(runtime, log, place):
+                raise _silent(log.link)
+            self.places[site] = place
+        for runtime in self.star.links:
+            while not self._is_past(runtime):
                 if time.monotonic() > deadline:
                     raise _behind(runtime, self.patience.caught_up)
                 if carry is not None:
@@ -188,69 +202,85 @@ class Held:
         for work in works:
             work.round = work.round.caught_up()
 
-    def _is_past(self, runtime: LinkRuntime, log: SourceLog, place: int) -> bool:
-        standing = runtime.standing()
-        if standing is None or standing.paused:
-            raise paused(runtime.link) if standing else never_ran(runtime.link)
-        position = standing.partitions[log.transaction_topic].next_offset
+    def _is_past(self, runtime: LinkRuntime) -> bool:
+        log, place = self.logs[runtime.source.site], self.places[runtime.source.site]
+        position = _standing(runtime).partitions[log.transaction_topic].next_offset
         return nothing_left(log.segments, place, position, runtime.link.matches)
 
     def decide(self, works: Sequence[RoundWork]) -> RoundResult:
         """Under the hold: second watermarks, what came in between, then writes and closings."""
-        installation = self.pair.forth.ledger.installation()
-        with self.first.held(installation), self.second.held(installation):
+        installation = self.star.links[0].ledger.installation()
+        with ExitStack() as holding:
+            for site in self.sites.values():
+                holding.enter_context(site.held(installation))
             deadline = time.monotonic() + self.patience.hold
             marks = self._watermarks()
             events = self._events(marks, deadline)
             result = RoundResult()
             if isinstance(events, str):
                 result.reasons[events] += 1
-                result.left = [work.keys for work in works]
+                result.left = [own[0].keys for own in by_table(works)]
                 return result
-            for index, frame in enumerate(events):
+            for source, frame in events.items():
                 for work in works:
-                    work.touched |= self._touched(work, index, frame)
+                    work.touched |= self._touched(work, source, frame)
             for work in works:
                 work.round = work.round.held().marked_again(marks)
             self._finish(works, result)
             return result
 
     def _finish(self, works: Sequence[RoundWork], result: RoundResult) -> None:
-        RoundEnd(self.first, self.second, self.how).finish(works, result)
+        RoundEnd(self.sites, self.how).finish(works, result)
 
-    def _watermarks(self) -> tuple[int, int]:
-        first = write_watermark(self.pair.first, self.name)
-        return first, write_watermark(self.pair.second, self.name)
+    def _watermarks(self) -> dict[str, int]:
+        return {name: write_watermark(own.database, self.name) for name, own in self.sites.items()}
 
-    def _events(self, marks: tuple[int, int], deadline: float) -> list[pd.DataFrame] | str:
+    def _events(self, marks: Mapping[str, int], deadline: float) -> dict[str, pd.DataFrame] | str:
         """Each source's events between its watermarks; or why that cannot be told."""
-        found = []
-        for log, place, mark in zip(self.logs, self.places, marks, strict=True):
-            end = log.find(self.name, mark, deadline)
+        found = {}
+        for site, log in self.logs.items():
+            end = log.find(self.name, marks[site], deadline)
             if end is None:
                 return "watermark_late"
             try:
-                events = log.events_between(place, end, deadline)
+                events = log.events_between(self.places[site], end, deadline)
             except LogDisturbed:
                 return "connector_restarted"
             if events is None:
                 return "events_late"
-            found.append(events)
+            found[site] = events
         return found
 
-    def _touched(self, work: RoundWork, index: int, events: pd.DataFrame) -> set[int]:
-        """The ordinals that the events name, told by the collation of the first site."""
+    def _touched(self, work: RoundWork, site: str, events: pd.DataFrame) -> set[int]:
+        """The ordinals that the events name, told by the collation of the centre."""
         own = events[events["table"] == work.keys.name]
         own = own[own["key"].notna()]
         if own.empty:
             return set()
-        target, source = work.first.base.table, work.second.base.table
-        if index == 0:
-            source = target
         names = list(dict.fromkeys(own["key"].tolist()))
-        decoded = decode_keys(names, target, self.modes[index], source=source)
-        keys = [tuple(row) for row in decoded.itertuples(index=False, name=None)]
-        return self.first.touched(work.first, keys)
+        return self.centre.touched(work.first, self.decoded(work, site, names))
+
+    def decoded(self, work: RoundWork, site: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """Debezium's keys of a site's events as values of the centre's key columns."""
+        target, source = work.first.base.table, self.tables[site][work.keys.name]
+        decoded = decode_keys(keys, target, self.modes[site], source=source)
+        columns = decoded[list(target.primary_key)]
+        return [tuple(row) for row in columns.itertuples(index=False, name=None)]
+
+
+def _opened(star: Star, database: Database) -> AbstractContextManager[ReconcileSite]:
+    """The session at a site, as the first of the links that write there; it holds them all."""
+    first, *others = (runtime.link for runtime in star.writing(database.site))
+    return ReconcileSite.opened(database, first, others)
+
+
+def _standing(runtime: LinkRuntime) -> Checkpoint:
+    standing = runtime.standing()
+    if standing is None:
+        raise never_ran(runtime.link)
+    if standing.paused:
+        raise paused(runtime.link)
+    return standing
 
 
 def _readings(work: RoundWork, compared: Sequence[tuple[Any, ...]]) -> Readings:
@@ -269,11 +299,11 @@ def column_order(source: ReconcileStatements, target: ReconcileStatements) -> li
     return [places[column.name] for column in target.base.columns]
 
 
-def _silent(runtime: LinkRuntime) -> TransientError:
+def _silent(link: Link) -> TransientError:
     return TransientError(
         "watermark_missing",
         "a watermark that was written at the source has not arrived in Kafka in time",
-        where={"link": runtime.link.name, "site": runtime.link.source},
+        where={"link": link.name, "site": link.source},
         remedy="A connector that is behind with a load of writes comes after; else see "
         "`dts connectors`: does it run, is dts.watermark in its table.include.list?",
     )

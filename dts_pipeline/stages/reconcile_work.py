@@ -13,8 +13,11 @@ from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.reconcile import Round
 from dts_pipeline.core.reconcile_statements import ReconcileStatements
+from dts_pipeline.core.schema import Table
 
 Key = tuple[Any, ...]
+SiteTables = Mapping[str, Mapping[str, Table]]
+"""By site and by name: the tables of a reconcile, as they are there."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,16 @@ class RoundResult:
 
 @dataclass
 class RoundWork:
-    """One table in a round; `first` and `second` are its statements at the two sites.
+    """One table of one arm in a round; `first` are its statements at the centre.
 
+    `second` are those at the arm's other site, which is named `site`.
     Rows by ordinal, their columns in the second site's order; `aliases` map the ordinal of a key
     that names a row named before to that one's. `touched` are the ordinals with an event between
     the watermarks.
     """
 
     keys: TableKeys
+    site: str
     first: ReconcileStatements
     second: ReconcileStatements
     round: Round
@@ -74,3 +79,11 @@ class RoundWork:
     def ordinals(self) -> list[int]:
         """The indexes of the keys, each row once."""
         return [o for o in range(len(self.keys.keys)) if o not in self.aliases]
+
+
+def by_table(works: Sequence[RoundWork]) -> list[list[RoundWork]]:
+    """The works of each table together, an arm each."""
+    found: dict[str, list[RoundWork]] = {}
+    for work in works:
+        found.setdefault(work.keys.name, []).append(work)
+    return list(found.values())

@@ -82,7 +82,7 @@ def touched(
             report.keys += len(own)
             candidates.append(Candidates(table, _different(table, own)))
         try:
-            judge(comparison.links, candidates, carry, comparison.patience)
+            judge(comparison.all_links, candidates, carry, comparison.patience)
         except DtsError as error:
             if error.code not in _NOT_NOW:
                 raise

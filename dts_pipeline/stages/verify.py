@@ -107,8 +107,8 @@ def verify(
             Candidates(table, done.keys(table.pair.tables[0].primary_key))
             for table, done in zip(opened, read, strict=True)
         ]
-        proven = all(has_run(runtime) for runtime in comparison.links)
-        judge(comparison.links, found, carry, comparison.patience)
+        proven = all(has_run(runtime) for runtime in comparison.all_links)
+        judge(comparison.all_links, found, carry, comparison.patience)
         results = tuple(_result(comparison, *each) for each in zip(read, found, strict=True))
     comparison.state.forget()
     sites = comparison.databases[0].site, comparison.databases[1].site

@@ -18,9 +18,9 @@ from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import (
     Patience,
     TableKeys,
-    Tables,
     exclusive,
     reconcile,
+    tables_at_sites,
 )
 from dts_pipeline.stages.reconcile_round import Held
 from dts_pipeline.stages.reconcile_work import RoundKeys
@@ -131,11 +131,11 @@ def test_a_user_s_write_between_read_and_end_is_never_undone(rig: Rig, pair: Pai
     rig.sync()
     hidden(rig, "b", "UPDATE midway SET v = 'wrong' WHERE id = 2")
     name = f"{rig.name}.midway"
-    known = Tables.of(pair, [name])
+    known = tables_at_sites(pair, [name])
     how = RoundKeys(Kind.REPAIR, Policy("site", rig.sites[0]))
     with ExitStack() as stack:
-        held = Held(pair, how, Patience(), stack)
-        works = held.begin([TableKeys(name, [(1,), (2,)])], known.first, known.second)
+        held = Held(pair.star(pair.first.site), how, Patience(), stack)
+        works = held.begin([TableKeys(name, [(1,), (2,)])], known)
         held.read(works)
         rig.sql("b", "DELETE FROM midway WHERE id = 1")
         held.catch_up(works, carry)
@@ -154,11 +154,11 @@ def test_a_record_brought_up_to_date_meanwhile_stays_open(rig: Rig, pair: PairRu
     name = f"{rig.name}.closed_late"
     records = open_records(pair.second, rig.forth, 10, table=name)
     assert records
-    known = Tables.of(pair, [name])
+    known = tables_at_sites(pair, [name])
     with ExitStack() as stack:
-        held = Held(pair, RoundKeys(None, None), Patience(), stack)
+        held = Held(pair.star(pair.first.site), RoundKeys(None, None), Patience(), stack)
         keys = TableKeys(name, [(1,)], {0: records})
-        works = held.begin([keys], known.first, known.second)
+        works = held.begin([keys], known)
         held.read(works)
         with pair.second.connect() as connection:
             touch = "UPDATE dts.conflict SET times = times + 1 WHERE table_name = %s"
