@@ -1,4 +1,4 @@
-"""A rig of three sites: two pairs that meet at b, the hub; and users who write at all three."""
+"""Rigs of three sites, a hub and a full mesh; and users who write at all three."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pymysql
@@ -45,13 +45,19 @@ class Hub(Rig):
     def ways(self) -> tuple[str, ...]:
         return tuple(self.links)
 
+    def pair(self, name: str) -> PairRuntime:
+        """What a pair is settled with; its `close` ends it."""
+        beside = self.links[_forth(self, name)].mesh_pairs
+        return replace(self._pair(name), beside=tuple(map(self._pair, beside)))
+
+    def _pair(self, name: str) -> PairRuntime:
+        forth = _forth(self, name)
+        return PairRuntime(self.runtime(forth), self.runtime(self.links[forth].reverse))
+
     def settle(self) -> None:
-        """Settles both pairs."""
-        for pair in self.config.pairs.values():
-            first, second = pair.sites
-            made = PairRuntime(
-                self.runtime(f"{first}_to_{second}"), self.runtime(f"{second}_to_{first}")
-            )
+        """Settles all pairs, one after the other."""
+        for name in self.config.pairs:
+            made = self.pair(name)
             try:
                 settle(made, carry=carry)
             finally:
@@ -76,6 +82,31 @@ class Hub(Rig):
         messages = reader.read_to_end({topic: low}, {topic: high}, 10_000_000)[topic].messages
         reader.close()
         return Counter(json.dumps(json.loads(m.key)).encode() for m in messages if m.value)
+
+
+def _forth(rig: Hub, pair: str) -> str:
+    first, second = rig.config.pairs[pair].sites
+    return f"{first}_to_{second}"
+
+
+@dataclass
+class Mesh(Hub):
+    """Pairs `ab`, `ac` and `bc`; `a` is before `b`, and `b` before `c`."""
+
+    def document(self) -> dict[str, Any]:
+        made = Rig.document(self)
+        pair = made["pairs"].pop("pair")
+        for number, (one, two) in enumerate((("a", "b"), ("a", "c"), ("b", "c"))):
+            sites = [self.site(one), self.site(two)]
+            conflicts = {**pair["conflicts"], "policy": {"site": sites[0]}}
+            made["pairs"][one + two] = {
+                **pair,
+                "mesh": "trio",
+                "sites": sites,
+                "mark_domain_id": 4711 + number,
+                "conflicts": conflicts,
+            }
+        return _merged(made, self.changes)
 
 
 @dataclass
