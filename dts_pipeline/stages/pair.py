@@ -28,7 +28,7 @@ class PairRuntime:
     @property
     def links(self) -> tuple[LinkRuntime, ...]:
         """Its own two links, then those of its mesh."""
-        return (self.forth, self.back, *(link for pair in self.beside for link in pair.links))
+        return links_of((self, *self.beside))
 
     @property
     def lanes(self) -> tuple[PairRuntime, ...]:
@@ -103,7 +103,7 @@ class Star:
     @property
     def links(self) -> tuple[LinkRuntime, ...]:
         """Every link, each pair's two together."""
-        return tuple(link for pair in (*self.arms, *self.rim) for link in (pair.forth, pair.back))
+        return links_of((*self.arms, *self.rim))
 
     @property
     def sites(self) -> tuple[Database, ...]:
@@ -120,5 +120,5 @@ class Star:
 
 
 def links_of(pairs: Sequence[PairRuntime]) -> tuple[LinkRuntime, ...]:
-    """The links of some pairs."""
+    """Both links of each pair."""
     return tuple(link for pair in pairs for link in (pair.forth, pair.back))
