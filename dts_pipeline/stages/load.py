@@ -30,7 +30,6 @@ from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages.at_rest import Candidates, Carry, has_run, judge
 from dts_pipeline.stages.compare import TableComparison, comparing
 from dts_pipeline.stages.fill import Filled, Key, fill, split
-from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import Patience
 from dts_pipeline.stages.repair import mend_keys
 from dts_pipeline.stages.verify import Comparison, table_pairs
@@ -243,8 +242,8 @@ class _Load:
         )
 
     def _filled(self, table: TableComparison, keys: list[Key], state: State, few: int) -> Filled:
-        forth, back = self.comparison.links
-        filled = fill(PairRuntime(forth, back), table, keys, state, self.carry, self._patience, few)
+        pair = self.comparison.pair
+        filled = fill(pair, table, keys, state, self.carry, self._patience, few)
         self.standing.counts += filled.counts
         return filled
 

@@ -12,7 +12,6 @@ from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
 from dts_pipeline.core.verification import VerifyReport
 from dts_pipeline.errors import TerminalError
-from dts_pipeline.stages.pair import PairRuntime
 from dts_pipeline.stages.reconcile import Carry, reconcile
 from dts_pipeline.stages.repair_lane import write_from_source
 from dts_pipeline.stages.verify import Comparison
@@ -89,13 +88,12 @@ def _reconciled(
     progress: Told | None,
 ) -> Counts:
     """Reconciles; where settle or a replay of the pair is at it, waits for its end."""
-    forth, back = comparison.links
     policy = Policy("site", winner) if winner else None
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
             return reconcile(
-                PairRuntime(forth, back),
+                comparison.pair,
                 keys,
                 reason=Kind.REPAIR,
                 policy=policy,
