@@ -138,3 +138,26 @@ def test_a_copy_of_one_site_of_a_pair_has_what_both_write(stack: Stack, tmp_path
     wait_for(again, 60)
     assert rig.rows("b", rows) == rig.rows("c", rows) == [(1, "again"), (3, "again")]
     Bench(rig).remove_connectors()
+
+
+def test_a_hub_that_calls_a_table_otherwise(stack: Stack, tmp_path: Path) -> None:
+    rig = hub(stack, tmp_path, "hubn")
+    rig.conflicts = {"policy": {"site": "A"}}
+    names = {rig.site("b"): {f"{rig.name}.item": f"{rig.name}.item_of_all"}}
+    turned = {"sites": [rig.site("c"), rig.site("b")], "rename": names}  # c's names are the common
+    rig.changes = {"pairs": {"left": {"rename": names}, "right": turned}}
+    rig.create("CREATE TABLE warm (id INT PRIMARY KEY)")
+    called = {"a": "item", "b": "item_of_all", "c": "item"}
+    for side, name in called.items():
+        rig.sql(side, f"CREATE TABLE {name} (id INT PRIMARY KEY, v VARCHAR(20))")
+        rig.sql(side, f"INSERT INTO {name} VALUES ({ord(side)}, '{side}'), (1, 'fought by {side}')")
+    rig.come_to_rest()
+    rig.sql("a", f"UPDATE item SET v = 'a again' WHERE id = {ord('c')}")
+    rig.sql("b", f"DELETE FROM item_of_all WHERE id = {ord('a')}")
+    rig.sql("c", "UPDATE item SET id = 2 WHERE id = 1")
+    rig.come_to_rest()
+
+    expected = [(2, "fought by a"), (ord("b"), "b"), (ord("c"), "a again")]
+    for side, name in called.items():
+        assert rig.rows(side, f"SELECT id, v FROM {name} ORDER BY id") == expected
+    Bench(rig).remove_connectors()
