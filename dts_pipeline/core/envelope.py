@@ -102,7 +102,7 @@ def parse_events(
 ) -> pd.DataFrame:
     """The row events of one topic-partition, in offset order; tombstones are left out.
 
-    `names`: what the source calls the tables and their columns.
+    `names`: what the source calls tables and columns.
     Columns: topic, partition, offset, timestamp (ms, Kafka's), run (str), table (its common name),
     key, before, after (bytes, still encoded; None where absent), op, gtid, transaction (None where
     absent), total_order, query_head (first 200 bytes as sent, None where absent), file, pos, row,

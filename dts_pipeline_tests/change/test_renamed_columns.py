@@ -20,11 +20,13 @@ pytestmark = [pytest.mark.servers, pytest.mark.change]
 SEED = 20261127
 KEYS = 40
 PERSON = (
-    "CREATE TABLE person ({id} INT PRIMARY KEY, {name} VARCHAR(40), {email} VARCHAR(40), n INT, "
-    "UNIQUE KEY email ({email})) CHARACTER SET utf8mb4"
+    "CREATE TABLE person ({id} INT PRIMARY KEY, {name} VARCHAR(40), "
+    "{email} VARCHAR(40) COLLATE utf8mb4_bin, n INT, UNIQUE KEY email ({email})) "
+    "CHARACTER SET utf8mb4"
 )
 STOCK = (
-    "CREATE TABLE stock ({code} VARCHAR(20), place INT, {on_hand} INT NOT NULL, note VARCHAR(40), "
+    "CREATE TABLE stock ({code} VARCHAR(20) COLLATE utf8mb4_bin, place INT, "
+    "{on_hand} INT NOT NULL, note VARCHAR(40), "
     "{changed} DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), "
     "PRIMARY KEY (place, {code})) CHARACTER SET utf8mb4"
 )
@@ -96,6 +98,7 @@ def bench(
         tables = {"person": PERSON, "stock": STOCK, "visit": VISIT}
         rig.sql(side, *(definition(side, table, text) for table, text in tables.items()))
         rig.sql(side, LATE.format("late", called(side, "late", "name")))
+        rig.sql(side, LATE.format("moved", "name"))
         rig.sql(side, f"CREATE DATABASE IF NOT EXISTS {feed(rig)} CHARACTER SET utf8mb4")
         stack.grant(side, feed(rig))
     names = {"a": {"id": "id", "region": "area"}, "b": {"id": "item_id", "region": "region"}}
@@ -365,6 +368,25 @@ def test_a_filter_names_a_column_that_the_source_calls_otherwise(bench: Bench, r
     done = bench.dts("replay", feed(rig), "--since", "2026-01-01T00:00:00Z", "--execute", "--json")
     assert done.exit_code == exits.DONE, done.output
     assert_same()
+
+
+def test_a_column_that_is_renamed_while_nobody_writes(bench: Bench, rig: Rig) -> None:
+    """As docs/configuration.md says: catch up, rename it, change dts.yaml, go on."""
+    rig.sql("a", "INSERT INTO moved VALUES (1, 'one')")
+    rig.sync()
+    renamed = {f"{rig.name}.moved": {"rename": {rig.sites[1]: {"name": "full_name"}}}}
+    changes = {"pairs": {"pair": {"columns": renamed}}}
+    rig.sql("b", "ALTER TABLE moved RENAME COLUMN name TO full_name")
+    assert bench.error("sync", rig.forth)["code"] == "column_missing"
+    rig.sql("a", "INSERT INTO moved VALUES (2, 'of a')")
+    rig.sql("b", "UPDATE moved SET full_name = 'of b' WHERE id = 1")
+    for side, link in (("a", rig.forth), ("b", rig.back)):
+        rig.await_events(side)
+        done = bench.dts("sync", link, "--until-caught-up", changes=changes)
+        assert done.exit_code == exits.DONE, done.output
+    assert rows(rig, "a", "moved") == rows(rig, "b", "moved") == [(1, "of b"), (2, "of a")]
+    rig.sql("b", "ALTER TABLE moved RENAME COLUMN full_name TO name")
+    rig.sync()
 
 
 def test_what_the_tables_lack_is_told_by_the_sites_own_names(bench: Bench, rig: Rig) -> None:

@@ -27,6 +27,7 @@ from dts_pipeline.core.reconcile_statements import ReconcileStatements
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.statements import TableStatements
 from dts_pipeline.core.unique_statements import UniqueStatements
+from dts_pipeline.errors import TerminalError
 from dts_pipeline_tests import builders
 
 NAMES = ColumnNames(
@@ -184,6 +185,19 @@ def test_rows_and_keys_of_events_have_the_common_names(wrapped: bool) -> None:
     decoded = decode_rows(found["after"].tolist(), COMMON, ValueModes(), only=only)
     assert decoded.columns == {"name": ["b"], "hits": [1]}
     assert decode_keys(found["key"].tolist(), COMMON, ValueModes())["id"].tolist() == [1]
+
+
+def test_a_row_from_before_the_column_was_renamed_is_refused() -> None:
+    """Not read as a row from before ADD COLUMN, whose value would be NULL."""
+    columns = tuple(replace(c, null_by_default=True) for c in COMMON.columns[1:2])
+    table = replace(COMMON, columns=(COMMON.columns[0], *columns))
+    source = replace(table, reads_older=True)
+    sent = of_row(b'{"per`son":1,"name":"a"}')
+    with pytest.raises(TerminalError) as caught:
+        decode_rows([sent], table, ValueModes(), source=source)
+    assert caught.value.code == "column_missing"
+    there = decode_rows([of_row(b'{"per`son":1}')], table, ValueModes(), source=source)
+    assert there.columns["name"] == [None]
 
 
 def test_other_tables_and_absent_rows_stay_as_they_are() -> None:
