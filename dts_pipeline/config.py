@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from dts_pipeline.config_lanes import lane_problems, lanes_kind, table_lanes
+from dts_pipeline.config_meshes import in_meshes, mesh_problems
 from dts_pipeline.config_references import SECRET, kafka_problems, reference_problems
 from dts_pipeline.config_renames import rename_problems
 from dts_pipeline.core.condition_parser import parse_condition
@@ -359,6 +360,7 @@ class PairConfig(_Carried):
     """Two-way sync of the same tables between two sites."""
 
     sites: tuple[Name, Name]
+    mesh: Name | None = None
     conflicts: ConflictsConfig
     max_returns: int = Field(default=50, ge=2)
 
@@ -513,6 +515,8 @@ class Config(_Model):
                 found[link.name] = link
         for name, one_way in self.links.items():
             found[name] = self._link(name, one_way.source, one_way.target, one_way, domains, None)
+        meshes = {name: pair.mesh for name, pair in self.pairs.items() if pair.mesh}
+        found = in_meshes(found, meshes)
         return {name: _beside(own, found.values()) for name, own in found.items()}
 
     def _link(
@@ -564,13 +568,21 @@ def _beside(link: Link, links: Iterable[Link]) -> Link:
     """The link with what it must know of the others that write at its source."""
     writers = [own for own in links if own.target == link.source]
     others = [own for own in writers if link.pair is None or own.pair != link.pair]
-    domains = {own.mark_domain_id for own in others} - {link.mark_domain_id}
+    carried = [own for own in others if own.pair not in link.mesh_pairs]
     return replace(
         link,
         writers=frozenset(own.name for own in writers),
-        carries_on=frozenset(own.name for own in others),
-        carried_domains=frozenset(domain for domain in domains if domain is not None),
+        others=frozenset(own.name for own in others),
+        other_domains=_domains(others, link),
+        carries_on=frozenset(own.name for own in carried),
+        carried_domains=_domains(carried, link),
     )
+
+
+def _domains(writers: Iterable[Link], link: Link) -> frozenset[int]:
+    """The GTID domains that others write under, and the link itself does not."""
+    found = {own.mark_domain_id for own in writers} - {link.mark_domain_id}
+    return frozenset(domain for domain in found if domain is not None)
 
 
 def _policy(config: SitePolicy | NewestPolicy | str, first_site: str) -> Policy:
@@ -631,7 +643,7 @@ def parse_config(text: str, *, source: str = "dts.yaml") -> Config:
     if not isinstance(data, dict):
         raise ConfigError([("(file)", "must be a mapping of keys")], source=source)
     problems = [*kafka_problems(data), *reference_problems(data), *lane_problems(data)]
-    problems += rename_problems(data)
+    problems += [*rename_problems(data), *mesh_problems(data)]
     try:
         config = Config.model_validate(data)
     except ValidationError as error:

@@ -93,6 +93,7 @@ class _Entry:
     ways: list[tuple[str, str]]
     tables: list[str]
     domain: object
+    mesh: object
 
     @property
     def is_pair(self) -> bool:
@@ -113,7 +114,7 @@ def _shared_tables(
         ways = _ways(path, [site for _, site in ends])
         listed = entry.get("tables")
         tables = [str(t) for t in listed] if isinstance(listed, list) else []
-        new = _Entry(path, ways, tables, entry.get("mark_domain_id"))
+        new = _Entry(path, ways, tables, entry.get("mark_domain_id"), entry.get("mesh"))
         if not ways:
             continue
         met = [(old, shared) for old in seen if (shared := overlap(tables, old.tables))]
@@ -155,22 +156,30 @@ def _meeting(shared: str, new: _Entry, old: _Entry) -> str:
 def _ring(new: _Entry, seen: Sequence[_Entry]) -> Iterator[str]:
     """A table that goes round: by this entry, and by others from its one site to the other.
 
-    Each change would reach a site by two ways, or come back to where it was made.
+    Each change would reach a site by two ways, or come back to where it was made. Within a mesh
+    links pass nothing on to each other (`config_meshes`), so that it may close.
     """
     ends = new.ways[0]
     left_out = [pattern for pattern in new.tables if pattern.startswith("!")]
     for pattern in (p for p in new.tables if not p.startswith("!")):
         others = [old for old in seen if overlap([pattern, *left_out], old.tables)]
-        reached = {ends[0]}
-        while found := _next_site(others, reached):
-            reached.add(found)
-        if ends[1] in reached:
+        mesh = [old for old in others if new.mesh is not None and old.mesh == new.mesh]
+        if ends[1] in _reached(ends[0], others) - _reached(ends[0], mesh):
             yield (
                 f"{pattern} is carried from {ends[0]} to {ends[1]} through other sites already "
                 f"({', '.join(sorted({old.path for old in others}))}); changes would go round. "
-                "Leave one of them out: each passes on what the others bring"
+                "Leave one of them out: each passes on what the others bring. Three sites that all "
+                "talk to each other are three pairs with the same `mesh:`"
             )
             return
+
+
+def _reached(start: str, entries: Sequence[_Entry]) -> set[str]:
+    """The sites that entries join to one, in any number of steps."""
+    reached = {start}
+    while found := _next_site(entries, reached):
+        reached.add(found)
+    return reached
 
 
 def _next_site(entries: Sequence[_Entry], reached: Collection[str]) -> str | None:

@@ -122,7 +122,8 @@ def key_change(old: int, new: int, value: object, **fields: Any) -> list[ChangeE
 def frame(events: Sequence[ChangeEvent], *, marked: Iterable[bool] | None = None) -> pd.DataFrame:
     """The events as `envelope.parse_events` gives them, in the order given.
 
-    With `marked` also as `stages.normalize` does: columns `ordinal` (their order) and `marked`.
+    With `marked` also as `stages.normalize` does outside of a mesh: columns `ordinal` (their
+    order), `marked`, and `returning`, which is the same.
     """
     places: dict[TopicPartition, list[int]] = {}
     for place, event in enumerate(events):
@@ -134,7 +135,8 @@ def frame(events: Sequence[ChangeEvent], *, marked: Iterable[bool] | None = None
     if marked is None:
         return table
     ordinal = np.arange(len(table), dtype=np.int64)
-    return table.assign(ordinal=ordinal, marked=np.array(list(marked), dtype=np.bool_))
+    ours = np.array(list(marked), dtype=np.bool_)
+    return table.assign(ordinal=ordinal, marked=ours, returning=ours)
 
 
 def message(event: ChangeEvent, *, wrapped: bool = False) -> Message:

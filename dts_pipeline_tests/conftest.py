@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dts_pipeline_tests.integration.rig import Rig
 from dts_pipeline_tests.sampling import IS_SAMPLE
 from dts_pipeline_tests.stacks import Stack, running_stack
+
+# No test asserts a time, and an example on a busy machine may take long.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 MakeRig = Callable[..., Rig]
 _LINES = pytest.StashKey[list[str]]()

@@ -16,7 +16,7 @@ ROOT = Path(dts_pipeline.__file__).parent
 LAYERS = (
     ("errors",),
     ("core",),
-    ("config", "config_references", "config_lanes", "config_renames"),
+    ("config", "config_references", "config_lanes", "config_meshes", "config_renames"),
     ("adapters",),
     ("stages", "preflight"),
     ("defs",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dts_pipeline.commands.bars import counted
 from dts_pipeline.commands.output import Output
-from dts_pipeline.commands.runtimes import link_runtime
+from dts_pipeline.commands.runtimes import beside, link_runtime
 from dts_pipeline.commands.session import Session
 from dts_pipeline.core.row_values import to_json
 from dts_pipeline.core.verification import RECORDED, STATE, State, TableResult, VerifyReport
@@ -46,7 +46,8 @@ def opened(session: Session, name: str, links: Sequence[str]) -> Iterator[Compar
 
     with contextlib.ExitStack() as stack:
         runtimes = [stack.enter_context(link_runtime(session, link)) for link in links]
-        yield Comparison(name, tuple(runtimes))
+        mesh = beside(session, runtimes[0], stack)
+        yield Comparison(name, tuple(runtimes), beside=mesh)
 
 
 @contextlib.contextmanager

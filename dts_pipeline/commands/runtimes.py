@@ -41,9 +41,27 @@ def link_runtime(session: Session, name: str, lane: str | None = None) -> Iterat
 
 @contextlib.contextmanager
 def pair_runtime(session: Session, pair: str) -> Iterator[PairRuntime]:
-    """What reconciling a pair works with: both links' runtimes, in dts.yaml's order."""
+    """What reconciling a pair works with: both links' runtimes, and those of its mesh's pairs."""
     from dts_pipeline.stages.pair import PairRuntime
 
-    forth, back = (link.name for link in session.links.values() if link.pair == pair)
-    with link_runtime(session, forth) as first, link_runtime(session, back) as second:
-        yield PairRuntime(first, second)
+    with contextlib.ExitStack() as stack:
+        forth, back = both_links(session, pair, stack)
+        yield PairRuntime(forth, back, beside(session, forth, stack))
+
+
+def both_links(
+    session: Session, pair: str, stack: contextlib.ExitStack
+) -> tuple[LinkRuntime, LinkRuntime]:
+    """A pair's runtimes in dts.yaml's order, which end with `stack`."""
+    names = [link.name for link in session.links.values() if link.pair == pair]
+    forth, back = (stack.enter_context(link_runtime(session, name)) for name in names)
+    return forth, back
+
+
+def beside(
+    session: Session, runtime: LinkRuntime, stack: contextlib.ExitStack
+) -> tuple[PairRuntime, ...]:
+    """The other pairs of a link's mesh, which end with `stack`; empty outside of one."""
+    from dts_pipeline.stages.pair import PairRuntime
+
+    return tuple(PairRuntime(*both_links(session, pair, stack)) for pair in runtime.link.mesh_pairs)

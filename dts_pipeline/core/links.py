@@ -97,9 +97,9 @@ class Link:
     `filters` to the condition that a row must meet to be carried; of a pair it is empty.
     `owners` are shown by Dagster: e-mail addresses, or `team:NAME`.
     `all_mark_domains` are the MariaDB GTID domains that any link of the installation writes under,
-    `writers` the links that write at the source. `carries_on` are those of them whose writes count
-    as users' for this link: all but the pair's own, and those of its mesh; `carried_domains` are
-    their GTID domains.
+    `writers` the links that write at the source, `others` those of them that are not the pair's
+    own. `carries_on` are the others whose writes count as users' for this link: all but those of
+    its mesh. `other_domains` and `carried_domains` are their GTID domains.
     `mesh` are the sites of a full mesh, the one that decides first, `mesh_pairs` the names of its
     other pairs; both are empty outside of one.
 
@@ -127,6 +127,8 @@ class Link:
     mark_domain_id: int | None = None
     all_mark_domains: frozenset[int] = frozenset()
     writers: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    other_domains: frozenset[int] = frozenset()
     carries_on: frozenset[str] = frozenset()
     carried_domains: frozenset[int] = frozenset()
     mesh: tuple[str, ...] = ()

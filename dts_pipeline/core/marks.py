@@ -10,14 +10,14 @@ statement's text arrives beside its GTID, each can be held against the other.
 
 A mark also tells which link wrote: the comment by its name, a UUID by its last group, a domain by
 being one pair's or one-way link's alone. So a link can carry on what another one brought to its
-source (`Carried`).
+source, and tell its own pair's writes from those of its mesh (`Writers`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,10 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Carried:
-    """The links whose writes at a source are carried on: links of other pairs, or one-way ones.
+class Writers:
+    """Links that write at a source: links of other pairs, or one-way ones.
 
     `links` by name; `domains` their MariaDB GTID domains; `groups` the last groups of their UUIDs.
-    Without any every mark of the pipeline is dropped.
     """
 
     links: frozenset[str] = frozenset()
@@ -97,10 +96,19 @@ class Carried:
     groups: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, link: Link, installation: str) -> Carried:
-        """What `link` carries on."""
-        groups = frozenset(_group(installation, name) for name in link.carries_on)
-        return cls(link.carries_on, link.carried_domains, groups)
+    def of(cls, links: frozenset[str], domains: frozenset[int], installation: str) -> Writers:
+        """These links, which write under these domains."""
+        return cls(links, domains, frozenset(_group(installation, name) for name in links))
+
+    @classmethod
+    def carried_by(cls, link: Link, installation: str) -> Writers:
+        """Those whose writes `link` carries on."""
+        return cls.of(link.carries_on, link.carried_domains, installation)
+
+    @classmethod
+    def beside(cls, link: Link, installation: str) -> Writers:
+        """All but the link of its own pair: those it carries on, and those of its mesh."""
+        return cls.of(link.others, link.other_domains, installation)
 
     def has_gtid(self, gtid: str) -> bool:
         """Whether a GTID of ours is one of these links'."""
@@ -116,7 +124,7 @@ class Carried:
         return link is not None and link[1].decode() in self.links
 
 
-NOTHING_CARRIED = Carried()
+NOBODY = Writers()
 
 
 def reconcile_comment(link: str) -> str:
@@ -144,19 +152,19 @@ def _digest(*parts: object) -> str:
 
 
 def recognise(
-    events: pd.DataFrame, mark_domains: Collection[int], carried: Carried = NOTHING_CARRIED
+    events: pd.DataFrame, mark_domains: Collection[int], but: Writers = NOBODY
 ) -> npt.NDArray[np.bool_]:
-    """Which row events the pipeline itself wrote and the link must drop: one bool per row.
+    """Which row events the pipeline itself wrote: one bool per row.
 
-    Reads the columns gtid and query_head of `envelope.parse_events`. A write that is carried on
-    counts as a user's; where GTID and comment are both ours, the GTID decides.
+    Reads the columns gtid and query_head of `envelope.parse_events`. Those that `but` wrote are
+    left out, as users' are; where GTID and comment are both ours, the GTID decides.
     """
     stamped, commented = _by_origin(events, mark_domains), _by_comment(events)
     ours = stamped | commented
-    if not carried.links or not ours.any():
+    if not but.links or not ours.any():
         return ours
-    by_gtid = _lookup(events.loc[stamped, "gtid"], carried.has_gtid)
-    by_comment = _lookup(events.loc[~stamped & ours, "query_head"], carried.has_statement)
+    by_gtid = _lookup(events.loc[stamped, "gtid"], but.has_gtid)
+    by_comment = _lookup(events.loc[~stamped & ours, "query_head"], but.has_statement)
     ours[stamped] = ~by_gtid
     ours[~stamped & ours] = ~by_comment
     return ours
@@ -186,12 +194,13 @@ def disagreeing(
     events: pd.DataFrame,
     mark_domains: Collection[int],
     writers: Collection[str] = (),
-    carried: Carried = NOTHING_CARRIED,
+    groups: Sequence[Writers] = (),
 ) -> npt.NDArray[np.bool_]:
     """Which row events have a stamp and a comment that contradict each other: one bool per row.
 
     Only where both could be seen, and one of them is ours. `writers` are the links that write at
     the source, as far as known: a comment that names another belongs to another server's rows.
+    Of each of the `groups` stamp and comment must both be, or neither.
     """
     result = np.zeros(len(events), dtype=np.bool_)
     both = (events["gtid"].notna() & events["query_head"].notna()).to_numpy()
@@ -200,7 +209,7 @@ def disagreeing(
     seen = events.loc[both, ["gtid", "query_head"]]
     doubtful = _by_origin(seen, mark_domains) | _by_comment(seen)
     codes, pairs = _pairs(seen[doubtful])
-    answers = [not _agree(gtid, head, mark_domains, writers, carried) for gtid, head in pairs]
+    answers = [not _agree(gtid, head, mark_domains, writers, groups) for gtid, head in pairs]
     result[np.flatnonzero(both)[doubtful]] = np.array(answers, dtype=np.bool_)[codes]
     return result
 
@@ -221,7 +230,7 @@ def _agree(
     head: bytes,
     mark_domains: Collection[int],
     writers: Collection[str],
-    carried: Carried,
+    groups: Sequence[Writers],
 ) -> bool:
     """Whether a stamp and a comment, one of them ours, can come from one write of ours."""
     stamped, comment = is_our_gtid(gtid, mark_domains), _OUR_COMMENT.match(head)
@@ -235,7 +244,9 @@ def _agree(
     if link is None:
         return True
     name = link[1].decode()
-    return (not writers or name in writers) and carried.has_gtid(gtid) == (name in carried.links)
+    if writers and name not in writers:
+        return False
+    return all(group.has_gtid(gtid) == (name in group.links) for group in groups)
 
 
 def write_ids(events: pd.DataFrame) -> pd.Series[Any]:
@@ -250,14 +261,14 @@ def write_ids(events: pd.DataFrame) -> pd.Series[Any]:
 
 
 def returned_rows(events: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """How many marked row events there are, by the write (`write_ids`) and by table.
+    """How many row events came back to the pair, by the write (`write_ids`) and by table.
 
-    Reads the columns marked, gtid, query_head and table. Events of unnamed writes are left out.
+    Reads the columns returning, gtid, query_head and table. Events of unnamed writes are left out.
     """
-    marked = events[events["marked"]]
-    if marked.empty:
+    own = events[events["returning"]]
+    if own.empty:
         return {}
-    named = pd.DataFrame({"write": write_ids(marked), "table": marked["table"]}).dropna()
+    named = pd.DataFrame({"write": write_ids(own), "table": own["table"]}).dropna()
     found: dict[str, dict[str, int]] = {}
     sizes = named.value_counts(sort=False).reset_index()
     for write, table, count in zip(sizes["write"], sizes["table"], sizes["count"], strict=True):

@@ -24,17 +24,18 @@ _KEY = ["table", "key"]
 
 
 def put_back(events: pd.DataFrame, ignored: Callable[[str], Collection[str]]) -> pd.DataFrame:
-    """The keys whose last event, a user's, undoes their last marked one: columns table, key.
+    """The keys whose last event, a user's, undoes the last of the pair's own: columns table, key.
 
-    `events`: columns table, key, before, after, marked, in the source's order. `ignored` gives the
-    columns of a table that say nothing: those that change with every write.
+    `events`: columns table, key, before, after, in the source's order, marked (ours, not a user's)
+    and returning (what the pair's other link wrote; in a mesh not all of ours is). `ignored` gives
+    the columns of a table that say nothing: those that change with every write.
     """
-    marked = events["marked"].to_numpy()
-    if marked.all() or not marked.any():
+    marked, returning = events["marked"].to_numpy(), events["returning"].to_numpy()
+    if marked.all() or not returning.any():
         return events[_KEY].iloc[:0]
     last = ~events.duplicated(_KEY, keep="last").to_numpy()
     users = events[last & ~marked & events["after"].notna().to_numpy()]
-    ours = events[marked & events["before"].notna().to_numpy()]
+    ours = events[returning & events["before"].notna().to_numpy()]
     ours = ours[ours["key"].isin(users["key"])].drop_duplicates(_KEY, keep="last")
     both = users[[*_KEY, "after"]].merge(
         ours[[*_KEY, "before", "after"]], on=_KEY, suffixes=("", "_marked")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from dts_pipeline.config import Config
-from dts_pipeline.core.links import Link
 from dts_pipeline.defs.alerts import ALERTS, AlertsResource, alert_sensors
 from dts_pipeline.defs.assets import checkpoint_asset, lineage_specs
 from dts_pipeline.defs.comparing import comparing_parts
+from dts_pipeline.defs.entries import entries_of
 from dts_pipeline.defs.jobs import sync_job
 from dts_pipeline.defs.loading import load_jobs
 from dts_pipeline.defs.memory import RUN_MEMORY, run_memory
@@ -33,10 +33,11 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
     """
     links = list(config.resolved_links().values())
     jobs = {link.name: sync_job(link) for link in links}
-    pairs = pairs_of(links)
+    entries = entries_of(links)
+    pairs = [entry for entry in entries.values() if entry.is_pair]
     settling = settle_job(pairs)
-    comparing = comparing_parts(links)
-    loading = load_jobs(links)
+    comparing = comparing_parts(entries)
+    loading = load_jobs(entries)
     others = [settling.name, PRUNE_LEDGER, *(job.name for job in (*comparing.jobs, *loading))]
     pruning = prune_job(links, others, config.retention)
     pruning_ledger = prune_ledger_job(links, config.retention)
@@ -52,7 +53,7 @@ def build_definitions(config: Config, *, stages: Stages | None = None) -> dg.Def
         asset_checks=comparing.checks,
         jobs=[
             *jobs.values(),
-            *range_jobs(config, links, pairs),
+            *range_jobs(config, links, entries),
             pruning,
             pruning_ledger,
             *([settling] if pairs else []),
@@ -79,15 +80,6 @@ def _alerts(config: Config) -> dict[str, AlertsResource]:
     if config.alerts is None:
         return {}
     return {ALERTS: AlertsResource(webhook=reference(config.alerts.webhook))}
-
-
-def pairs_of(links: Iterable[Link]) -> dict[str, tuple[Link, Link]]:
-    """Both links of each pair, in dts.yaml's order, by the pair's name."""
-    found: dict[str, list[Link]] = {}
-    for link in links:
-        if link.pair is not None:
-            found.setdefault(link.pair, []).append(link)
-    return {name: (forth, back) for name, (forth, back) in found.items()}
 
 
 @contextlib.contextmanager

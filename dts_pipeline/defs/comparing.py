@@ -3,7 +3,7 @@
 Their results are counts by table; keys stay on the terminal (`dts verify`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ import dagster as dg
 
 from dts_pipeline.core.links import Link
 from dts_pipeline.defs.contract import contract_check, contract_check_key
+from dts_pipeline.defs.entries import Entry
 from dts_pipeline.defs.failures import failure_of, reported
 from dts_pipeline.defs.keys import checkpoint_key
 from dts_pipeline.defs.memory import RUN_MEMORY
-from dts_pipeline.defs.resources import runtime_key
 from dts_pipeline.errors import TerminalError
 
 if TYPE_CHECKING:  # pandas, SQLAlchemy and Kafka's client are left for the run to import
     from dts_pipeline.core.verification import VerifyReport
     from dts_pipeline.stages.touched import TouchedReport
-    from dts_pipeline.stages.verify import Comparison
 
 VERIFY_JOB = "verify"
 REPAIR_JOB = "repair"
@@ -36,23 +35,15 @@ class Parts:
     schedules: list[dg.ScheduleDefinition]
 
 
-def comparing_parts(links: Sequence[Link]) -> Parts:
+def comparing_parts(entries: Mapping[str, Entry]) -> Parts:
     """The jobs `verify` and `repair`, and each link's check with its job and schedule."""
-    jobs = [touched_job(link) for link in links]
+    links = [(link, entry) for entry in entries.values() for link in entry.links]
+    jobs = [(link, touched_job(link)) for link, _ in links]
     return Parts(
-        [verify_job(links), repair_job(links), *jobs],
-        [check for link in links for check in (touched_check(link, links), contract_check(link))],
-        [touched_schedule(link, job) for link, job in zip(links, jobs, strict=True)],
+        [verify_job(entries), repair_job(entries), *(job for _, job in jobs)],
+        [c for link, entry in links for c in (touched_check(link, entry), contract_check(link))],
+        [touched_schedule(link, job) for link, job in jobs],
     )
-
-
-def comparisons_of(links: Sequence[Link]) -> dict[str, tuple[Link, ...]]:
-    """What can be compared: pairs with their two links, one-way links with one, by name."""
-    found: dict[str, tuple[Link, ...]] = {}
-    for link in links:
-        name = link.pair or link.name
-        found[name] = (*found.get(name, ()), link)
-    return found
 
 
 def touched_job_name(link: str) -> str:
@@ -60,9 +51,8 @@ def touched_job_name(link: str) -> str:
     return f"check_{link}"
 
 
-def verify_job(links: Sequence[Link]) -> dg.JobDefinition:
+def verify_job(known: Mapping[str, Entry]) -> dg.JobDefinition:
     """`verify`: fails where keys differ, with the counts in its metadata."""
-    known = comparisons_of(links)
 
     @dg.op(
         name="compare_sites",
@@ -70,14 +60,14 @@ def verify_job(links: Sequence[Link]) -> dg.JobDefinition:
             "pair": dg.Field(str, is_required=False, description="A pair or one-way link; or all."),
             "tables": dg.Field([str], default_value=[], description="Only schema.table."),
         },
-        required_resource_keys=_resources(links),
+        required_resource_keys=_resources(known.values()),
         out=dg.Out(dg.Nothing),
     )
     def compare_sites(context: dg.OpExecutionContext) -> None:
         """Compares both sites by checksums, while users write and the links run."""
         with reported(context, getattr(context.resources, RUN_MEMORY), "verify"):
             reports = [
-                _compared(context, name, known[name], context.op_config["tables"])
+                _compared(context, known[name], context.op_config["tables"])
                 for name in _chosen(known, context.op_config.get("pair"))
             ]
         context.add_output_metadata(_metadata(reports))
@@ -96,9 +86,8 @@ def verify_job(links: Sequence[Link]) -> dg.JobDefinition:
     return verify
 
 
-def repair_job(links: Sequence[Link]) -> dg.JobDefinition:
+def repair_job(known: Mapping[str, Entry]) -> dg.JobDefinition:
     """`repair`: compares, then makes what differs equal, the chosen side's rows winning."""
-    known = comparisons_of(links)
 
     @dg.op(
         name="repair_sites",
@@ -108,7 +97,7 @@ def repair_job(links: Sequence[Link]) -> dg.JobDefinition:
             "winner": dg.Field(str, is_required=False, description="The site whose rows win."),
             "execute": dg.Field(bool, default_value=False, description="Write."),
         },
-        required_resource_keys=_resources(links),
+        required_resource_keys=_resources(known.values()),
         out=dg.Out(dg.Nothing),
     )
     def repair_sites(context: dg.OpExecutionContext) -> None:
@@ -116,7 +105,7 @@ def repair_job(links: Sequence[Link]) -> dg.JobDefinition:
         given = context.op_config
         with reported(context, getattr(context.resources, RUN_MEMORY), "repair"):
             [name] = _chosen(known, given["pair"])
-            report, counts, mended = _repaired(context, name, known[name], given)
+            report, counts, mended = _repaired(context, known[name], given)
         context.add_output_metadata({**_metadata([report]), **_written(counts)})
         if not mended:
             raise failure_of(_differ(report.different))
@@ -132,23 +121,23 @@ def repair_job(links: Sequence[Link]) -> dg.JobDefinition:
     return repair
 
 
-def touched_check(link: Link, links: Sequence[Link]) -> dg.AssetChecksDefinition:
+def touched_check(link: Link, entry: Entry) -> dg.AssetChecksDefinition:
     """The check of the keys that the link's last batches carried; a warning."""
-    back = [other for other in links if link.pair and other.pair == link.pair and other != link]
-    own = (link, *back)
+    back = [other for other in entry.links if other != link]
+    own = replace(entry, name=link.name, links=(link, *back))
 
     @dg.asset_check(
         asset=checkpoint_key(link.name),
         name=TOUCHED_KEYS,
         description="The keys of the last batches are the same at both sites, as far as nothing "
         "newer is under way and no record is open.",
-        required_resource_keys=_resources(own),
+        required_resource_keys=_resources([own]),
     )
     def touched_keys_equal(context) -> dg.AssetCheckResult:  # type: ignore[no-untyped-def]
         from dts_pipeline.stages.at_rest import Patience
         from dts_pipeline.stages.touched import touched
 
-        comparison = _comparison(context, link.name, own)
+        comparison = own.comparison(context)
         if checkpoint_key(link.name) in (context.run.asset_selection or ()):
             # The UI's Materialize: this run itself holds the lane that would be waited for.
             comparison = replace(comparison, patience=Patience(passed=0.0))
@@ -180,11 +169,11 @@ def touched_schedule(link: Link, job: "dg.UnresolvedAssetJobDefinition") -> dg.S
     )
 
 
-def _resources(links: Sequence[Link]) -> set[str]:
-    return {RUN_MEMORY, *(runtime_key(link.name) for link in links)}
+def _resources(entries: Iterable[Entry]) -> set[str]:
+    return {RUN_MEMORY}.union(*(entry.resources for entry in entries))
 
 
-def _chosen(known: Mapping[str, tuple[Link, ...]], name: str | None) -> list[str]:
+def _chosen(known: Mapping[str, Entry], name: str | None) -> list[str]:
     if name and name not in known:
         raise TerminalError(
             "unknown_link",
@@ -194,29 +183,19 @@ def _chosen(known: Mapping[str, tuple[Link, ...]], name: str | None) -> list[str
     return [name] if name else sorted(known)
 
 
-def _comparison(context: Any, name: str, links: Sequence[Link]) -> "Comparison":
-    from dts_pipeline.stages.verify import Comparison
-
-    return Comparison(
-        name, tuple(getattr(context.resources, runtime_key(link.name)) for link in links)
-    )
-
-
-def _compared(
-    context: Any, name: str, links: Sequence[Link], tables: Sequence[str]
-) -> "VerifyReport":
+def _compared(context: Any, entry: Entry, tables: Sequence[str]) -> "VerifyReport":
     from dts_pipeline.stages.verify import verify
 
-    return verify(_comparison(context, name, links), tables, progress=_logged(context))
+    return verify(entry.comparison(context), tables, progress=_logged(context))
 
 
 def _repaired(
-    context: Any, name: str, links: Sequence[Link], given: Mapping[str, Any]
+    context: Any, entry: Entry, given: Mapping[str, Any]
 ) -> tuple["VerifyReport", Mapping[str, Mapping[str, int]], bool]:
     from dts_pipeline.stages.repair import all_mended, check_winner, mend
     from dts_pipeline.stages.verify import verify
 
-    comparison = _comparison(context, name, links)
+    comparison = entry.comparison(context)
     winner = check_winner(comparison, given.get("winner"))
     report = verify(comparison, given["tables"], progress=_logged(context))
     if not given["execute"]:

@@ -1,20 +1,15 @@
 """The job `load_<name>`: what `dts load --execute` does, with each table's outcome as metadata."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
-from dts_pipeline.core.links import Link
 from dts_pipeline.core.load import LoadState, TableLoad, as_data
-from dts_pipeline.defs.comparing import comparisons_of
+from dts_pipeline.defs.entries import Entry
 from dts_pipeline.defs.failures import failure_of, reported
 from dts_pipeline.defs.memory import RUN_MEMORY
-from dts_pipeline.defs.resources import runtime_key
 from dts_pipeline.errors import TerminalError
-
-if TYPE_CHECKING:
-    from dts_pipeline.stages.verify import Comparison
 
 
 def load_job_name(name: str) -> str:
@@ -22,19 +17,19 @@ def load_job_name(name: str) -> str:
     return f"load_{name}"
 
 
-def load_jobs(links: Sequence[Link]) -> list[dg.JobDefinition]:
+def load_jobs(entries: Mapping[str, Entry]) -> list[dg.JobDefinition]:
     """A job for each pair and each one-way link."""
-    return [_load_job(name, own) for name, own in comparisons_of(links).items()]
+    return [_load_job(entry) for entry in entries.values()]
 
 
-def _load_job(name: str, links: Sequence[Link]) -> dg.JobDefinition:
+def _load_job(entry: Entry) -> dg.JobDefinition:
     @dg.op(
-        name=f"load_tables_of_{name}",
+        name=f"load_tables_of_{entry.name}",
         config_schema={
             "tables": dg.Field([str], default_value=[], description="Only schema.table."),
             "from": dg.Field(str, is_required=False, description="The site that has the data."),
         },
-        required_resource_keys={RUN_MEMORY, *(runtime_key(link.name) for link in links)},
+        required_resource_keys={RUN_MEMORY, *entry.resources},
         out=dg.Out(dg.Nothing),
     )
     def load_tables(context: dg.OpExecutionContext) -> None:
@@ -43,15 +38,15 @@ def _load_job(name: str, links: Sequence[Link]) -> dg.JobDefinition:
 
         given = context.op_config
         with reported(context, getattr(context.resources, RUN_MEMORY), "load"):
-            plan = plan_load(_comparison(context, name, links), given["tables"], given.get("from"))
+            plan = plan_load(entry.comparison(context), given["tables"], given.get("from"))
             ended = run_load(plan, progress=_logged(context))
         context.add_output_metadata(_metadata(ended))
         left = sum(table.state is not LoadState.DONE for table in ended)
         if left:
-            raise failure_of(_is_left(name, left))
+            raise failure_of(_is_left(entry.name, left))
 
     @dg.job(
-        name=load_job_name(name),
+        name=load_job_name(entry.name),
         executor_def=dg.in_process_executor,
         description="Gives a site the rows that it lacks, while users write; ended at any point, "
         "the next run goes on there (docs/load.md).",
@@ -60,14 +55,6 @@ def _load_job(name: str, links: Sequence[Link]) -> dg.JobDefinition:
         load_tables()
 
     return load
-
-
-def _comparison(context: Any, name: str, links: Sequence[Link]) -> "Comparison":
-    from dts_pipeline.stages.verify import Comparison
-
-    return Comparison(
-        name, tuple(getattr(context.resources, runtime_key(link.name)) for link in links)
-    )
 
 
 def _logged(context: Any) -> Callable[[TableLoad], None]:

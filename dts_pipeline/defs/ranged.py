@@ -13,11 +13,11 @@ import dagster as dg
 from dts_pipeline.config import Config, other_policy
 from dts_pipeline.core.links import Link, Policy
 from dts_pipeline.core.selection import Selection, parse_selection, spelled
+from dts_pipeline.defs.entries import Entry
 from dts_pipeline.defs.failures import failure_of, problem_of
 from dts_pipeline.defs.keys import PROCESS_TAG
 from dts_pipeline.defs.processes import this_process
 from dts_pipeline.defs.resources import runtime_key
-from dts_pipeline.defs.settle import pair_runtime
 from dts_pipeline.errors import TerminalError
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ _SCHEMA = {
 
 
 def range_jobs(
-    config: Config, links: Sequence[Link], pairs: Mapping[str, tuple[Link, Link]]
+    config: Config, links: Sequence[Link], entries: Mapping[str, Entry]
 ) -> list[dg.JobDefinition]:
     """Both jobs of every link."""
     now = datetime.now(UTC)
     previews = [preview_job(config, link) for link in links]
-    return previews + [replay_job(config, link, pairs.get(link.pair or ""), now) for link in links]
+    own = [(link, entries[link.pair or link.name]) for link in links]
+    return previews + [replay_job(config, link, entry, now) for link, entry in own]
 
 
 def preview_job(config: Config, link: Link) -> dg.JobDefinition:
@@ -98,18 +99,15 @@ def preview_job(config: Config, link: Link) -> dg.JobDefinition:
     return job
 
 
-def replay_job(
-    config: Config, link: Link, pair: tuple[Link, Link] | None, now: datetime
-) -> dg.JobDefinition:
+def replay_job(config: Config, link: Link, entry: Entry, now: datetime) -> dg.JobDefinition:
     """Makes right at the target what a range or an hour touched; `now` (UTC) bounds the hours."""
-    keys = {runtime_key(one.name) for one in pair or (link,)}
 
     @dg.op(
         name=f"{link.name}__{REPLAY}",
         config_schema=_SCHEMA,
-        required_resource_keys=keys,
+        required_resource_keys=entry.resources,
         out=dg.Out(dg.Nothing),
-        pool=f"dts_replay_{link.pair or link.name}",
+        pool=f"dts_replay_{entry.name}",
     )
     def again(context: dg.OpExecutionContext) -> None:
         """Reconciles the range's keys, in pieces; each is done for good."""
@@ -121,7 +119,7 @@ def replay_job(
             policy = _policy_of(config, link, context.op_config)
             report = replay(
                 runtime,
-                pair_runtime(context, pair) if pair else None,
+                entry.pair(context) if entry.is_pair else None,
                 selection_of(context.op_config, _hour(context)),
                 policy=policy,
                 step=_told(context),

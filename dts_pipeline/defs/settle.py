@@ -1,23 +1,19 @@
 """The job `settle`: closes records by making their keys equal, on a schedule of its own."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
-from dts_pipeline.core.links import Link
+from dts_pipeline.defs.entries import Entry
 from dts_pipeline.defs.failures import failure_of, problem_of
 from dts_pipeline.defs.lanes import UNFINISHED
-from dts_pipeline.defs.resources import runtime_key
-
-if TYPE_CHECKING:
-    from dts_pipeline.stages.pair import PairRuntime
 
 SETTLE_JOB = "settle"
 _COUNTS = ("equal", "written", "closed", "again", "undecided", "gone")
 
 
-def settle_job(pairs: Mapping[str, tuple[Link, Link]]) -> dg.JobDefinition:
+def settle_job(pairs: Sequence[Entry]) -> dg.JobDefinition:
     """An op a pair, one after the other: each waits for the scheduled runs of both links."""
 
     @dg.job(
@@ -26,8 +22,8 @@ def settle_job(pairs: Mapping[str, tuple[Link, Link]]) -> dg.JobDefinition:
         description="Makes keys with an open record equal at both sites, and closes the record.",
     )
     def settle() -> None:
-        for name, links in pairs.items():
-            _settle_op(name, links)()
+        for pair in pairs:
+            _settle_op(pair)()
 
     return settle
 
@@ -53,18 +49,10 @@ def settle_schedule(job: dg.JobDefinition, cron: str) -> dg.ScheduleDefinition:
     return tick
 
 
-def pair_runtime(context: dg.OpExecutionContext, links: Sequence[Link]) -> "PairRuntime":
-    """Both links' runtimes, from the op's resources."""
-    from dts_pipeline.stages.pair import PairRuntime
-
-    forth, back = (getattr(context.resources, runtime_key(link.name)) for link in links)
-    return PairRuntime(forth, back)
-
-
-def _settle_op(name: str, links: tuple[Link, Link]) -> dg.OpDefinition:
+def _settle_op(pair: Entry) -> dg.OpDefinition:
     @dg.op(
-        name=f"settle_{name}",
-        required_resource_keys={runtime_key(link.name) for link in links},
+        name=f"settle_{pair.name}",
+        required_resource_keys=pair.resources,
         out=dg.Out(dg.Nothing),
     )
     def settle_pair(context: dg.OpExecutionContext) -> None:
@@ -72,7 +60,7 @@ def _settle_op(name: str, links: tuple[Link, Link]) -> dg.OpDefinition:
         from dts_pipeline.stages.settle import settle
 
         try:
-            report = settle(pair_runtime(context, links))
+            report = settle(pair.pair(context))
         except Exception as error:
             raise failure_of(problem_of(error, SETTLE_JOB)) from None
         totals: dict[str, Any] = {kind: report.total(kind) for kind in _COUNTS}

@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dts_pipeline.core import compaction, delta, marks
@@ -25,12 +27,13 @@ from dts_pipeline.stages.runtime import LinkRuntime
 def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     """Drops second copies (R7), orders the events as the source wrote them, recognises marks.
 
-    `frame` gains `ordinal` (int64) and `marked` (bool); the events of keys whose counters are added
-    up move to `counted` (rule R5); `cascades` is what follows from all of them unlogged. Of a lane
-    by partition only its own partitions' events are left, and no events of rows that the link's
-    filters leave out (`core/row_filter.py`). Raises
-    TerminalError `mark_unseen`, `marks_disagree`, `truncate_event`, `source_position_regressed`,
-    `source_position_ambiguous`; PoisonError for a row of a table with counters or such cascades.
+    `frame` gains `ordinal` (int64), `marked` (bool: to be dropped) and `returning` (bool: of these,
+    what the pair's other link wrote); the events of keys whose counters are added up move to
+    `counted` (rule R5); `cascades` is what follows from all of them unlogged. Of a lane by
+    partition only its own partitions' events are left, and no events of rows that the link's
+    filters leave out (`core/row_filter.py`). Raises TerminalError `mark_unseen`, `marks_disagree`,
+    `truncate_event`, `source_position_regressed`, `source_position_ambiguous`; PoisonError for a
+    row of a table with counters or such cascades.
     """
     began = time.monotonic()
     before = batch.before.partitions
@@ -38,14 +41,13 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
     events = _without_truncates(runtime, batch.frame)
     kept = drop_duplicates(events, before, applied)
     _refuse_unseen(runtime, kept)
-    carried = runtime.carried
-    _refuse_disagreeing(runtime, kept, carried)
-    marked = marks.recognise(kept, runtime.link.all_mark_domains, carried)
+    _refuse_disagreeing(runtime, kept)
+    marked, returning = _marks(runtime, kept)
     partitions = dict(batch.after.partitions)
     for tp, (position, ts_ms) in furthest_positions(kept).items():
         newest = max(partitions[tp].ts_ms, ts_ms)
         partitions[tp] = replace(partitions[tp], position=position, ts_ms=newest)
-    kept = kept.assign(marked=marked)
+    kept = kept.assign(marked=marked, returning=returning)
     returned, bounced = {}, None
     if runtime.link.pair and _audits(runtime.link):
         returned = marks.returned_rows(kept)
@@ -78,6 +80,20 @@ def normalize(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Batch:
         counts=counts,
         seconds={**batch.seconds, "normalize": time.monotonic() - began},
     )
+
+
+def _marks(
+    runtime: LinkRuntime, events: pd.DataFrame
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which events the link drops, and which of them its own pair's other link wrote.
+
+    Others are dropped in a mesh only; they are no business of the pair's audit.
+    """
+    domains = runtime.link.all_mark_domains
+    marked = marks.recognise(events, domains, runtime.carried)
+    if runtime.others is runtime.carried:
+        return marked, marked
+    return marked, marks.recognise(events, domains, runtime.others)
 
 
 def _excluded(plan: Plan) -> dict[str, list[str]]:
@@ -192,10 +208,11 @@ def _refuse_unseen(runtime: LinkRuntime, events: pd.DataFrame) -> None:
     )
 
 
-def _refuse_disagreeing(runtime: LinkRuntime, events: pd.DataFrame, carried: marks.Carried) -> None:
+def _refuse_disagreeing(runtime: LinkRuntime, events: pd.DataFrame) -> None:
     """A write of ours says so twice where the statement arrives; if only once, whose is it?"""
     link = runtime.link
-    wrong = marks.disagreeing(events, link.all_mark_domains, link.writers, carried)
+    groups = (runtime.carried, runtime.others)
+    wrong = marks.disagreeing(events, link.all_mark_domains, link.writers, groups)
     if not wrong.any():
         return
     first = events[wrong].iloc[0]

@@ -17,7 +17,7 @@ from dts_pipeline.config import BatchConfig
 from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.lanes import merged
 from dts_pipeline.core.links import Link
-from dts_pipeline.core.marks import NOTHING_CARRIED, Carried
+from dts_pipeline.core.marks import NOBODY, Writers
 from dts_pipeline.stages.ahead import ReadAhead
 
 PACED_SECONDS = 2.0
@@ -71,11 +71,18 @@ class LinkRuntime:
         return BatchWriter(self.target)
 
     @cached_property
-    def carried(self) -> Carried:
-        """The other links' writes at the source that this one carries on."""
+    def carried(self) -> Writers:
+        """The other links whose writes at the source this one carries on."""
         if not self.link.carries_on:
-            return NOTHING_CARRIED
-        return Carried.of(self.link, self.ledger.installation())
+            return NOBODY
+        return Writers.carried_by(self.link, self.ledger.installation())
+
+    @cached_property
+    def others(self) -> Writers:
+        """All other links that write at the source, but its own pair's."""
+        if self.link.others == self.link.carries_on:
+            return self.carried
+        return Writers.beside(self.link, self.ledger.installation())
 
     @cached_property
     def lanes(self) -> tuple[LinkRuntime, ...]:

@@ -179,9 +179,13 @@ def _events(
 def _writers(
     runtime: LinkRuntime, runtimes: Sequence[LinkRuntime], events: pd.DataFrame
 ) -> pd.DataFrame:
-    """The other link's batches that wrote the marked events, told by GTID (MySQL only)."""
+    """The batches of its pair and mesh that wrote the marked events, told by GTID (MySQL only)."""
     gtids = sorted(set(events.loc[events["marked"], "gtid"].dropna()))
-    for other in runtimes:
-        if other.link.pair and other.link.pair == runtime.link.pair and other is not runtime:
-            return marked_batches(other.target, other.link.name, gtids)
-    return marked_batches(runtime.source, runtime.link.name, [])
+    pairs = {runtime.link.pair, *runtime.link.mesh_pairs} - {None}
+    found = [
+        marked_batches(other.target, other.link.name, gtids)
+        for other in runtimes
+        if other.link.pair in pairs and other.link.target == runtime.link.source
+    ]
+    known = [batches for batches in found if len(batches)]
+    return pd.concat(known, ignore_index=True) if known else marked_batches(runtime.source, "", [])

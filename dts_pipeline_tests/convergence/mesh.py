@@ -256,13 +256,18 @@ class ThreeInAMesh:
             mesh = self.commit(mesh, site)
         return self.abandon(mesh)
 
-    def wrong_at_end(self, mesh: Mesh) -> str | None:
-        """What is wrong once nobody writes and rounds have followed each other."""
+    def settled(self, mesh: Mesh) -> Mesh:
+        """Nobody writes any more, all is read, and rounds follow each other."""
         mesh = self.drain(self.abandon(mesh))
         for number in range(ENOUGH):
             if not mesh.recorded:
                 break
             mesh = self.drain(self.whole(mesh, number % 3))
+        return mesh
+
+    def wrong_at_end(self, mesh: Mesh) -> str | None:
+        """What is wrong then."""
+        mesh = self.settled(mesh)
         if mesh.wrong:
             return mesh.wrong
         if mesh.recorded:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dts_pipeline.core.links import Link, MarkKind
 from dts_pipeline.core.marks import (
-    Carried,
     Mark,
+    Writers,
     disagreeing,
     is_our_gtid,
     is_our_statement,
@@ -359,7 +359,7 @@ OWN_UUID = mark_uuid(INSTALLATION, "c_to_b", "main", 1)
 def test_what_another_link_wrote_counts_as_a_users(
     gtid: str | None, query: str | None, dropped: bool
 ) -> None:
-    carried = Carried.of(THROUGH, INSTALLATION)
+    carried = Writers.carried_by(THROUGH, INSTALLATION)
     domains = {DOMAIN, OWN_DOMAIN}
     other = insert(1, "v", gtid=USERS, query=PLAIN)
     events = builders.frame([other, insert(2, "v", gtid=gtid, query=query), other])
@@ -370,7 +370,7 @@ def test_what_another_link_wrote_counts_as_a_users(
 
 
 def test_a_stamp_and_a_comment_of_different_links_disagree() -> None:
-    carried = Carried.of(THROUGH, INSTALLATION)
+    carried = Writers.carried_by(THROUGH, INSTALLATION)
     writers = {"a_to_b", "c_to_b"}
     events = builders.frame(
         [
@@ -381,9 +381,71 @@ def test_a_stamp_and_a_comment_of_different_links_disagree() -> None:
         ]
     )
 
-    found = disagreeing(events, {DOMAIN, OWN_DOMAIN}, writers, carried)
+    found = disagreeing(events, {DOMAIN, OWN_DOMAIN}, writers, [carried])
 
     assert found.tolist() == [True, True, False, False]
+
+
+# --- writes of a mesh's other pairs, which are dropped and not the pair's own ----------------
+
+MESHED = Link(
+    name="a_to_b",
+    source="a",
+    target="b",
+    tables=("shop.*",),
+    source_prefix="a",
+    mark=MarkKind.ORIGIN,
+    pair="ab",
+    writers=frozenset({"b_to_a", "c_to_a"}),
+    others=frozenset({"c_to_a"}),
+    other_domains=frozenset({OWN_DOMAIN}),
+    mesh=("a", "b", "c"),
+    mesh_pairs=("ac", "bc"),
+)
+FROM_B = mark_uuid(INSTALLATION, "b_to_a", "main", 1)
+FROM_C = mark_uuid(INSTALLATION, "c_to_a", "main", 1)
+
+
+@pytest.mark.parametrize(
+    ("gtid", "query", "dropped", "own"),
+    [
+        (f"{FROM_B}:1", None, True, True),
+        (f"{FROM_C}:1", None, True, False),
+        (f"{DOMAIN}-1-5", None, True, True),
+        (f"{OWN_DOMAIN}-1-5", None, True, False),
+        (None, ours("mark=1", link="b_to_a"), True, True),
+        (None, ours("mark=1", link="c_to_a"), True, False),
+        (USERS, PLAIN, False, False),
+    ],
+)
+def test_what_a_meshs_other_pair_wrote_is_dropped_and_not_the_pairs_own(
+    gtid: str | None, query: str | None, dropped: bool, own: bool
+) -> None:
+    domains = {DOMAIN, OWN_DOMAIN}
+    events = builders.frame([insert(1, "v", gtid=gtid, query=query)])
+    carried = Writers.carried_by(MESHED, INSTALLATION)
+    others = Writers.beside(MESHED, INSTALLATION)
+
+    assert recognise(events, domains, carried).tolist() == [dropped]
+    assert recognise(events, domains, others).tolist() == [own]
+
+
+def test_a_stamp_and_a_comment_of_two_pairs_of_a_mesh_disagree() -> None:
+    others = Writers.beside(MESHED, INSTALLATION)
+    events = builders.frame(
+        [
+            insert(1, "v", gtid=f"{FROM_C}:1", query=ours("stamp=1", link="b_to_a")),
+            insert(2, "v", gtid=f"{DOMAIN}-1-5", query=ours("stamp=1", link="c_to_a")),
+            insert(3, "v", gtid=f"{FROM_C}:1", query=ours("stamp=1", link="c_to_a")),
+            insert(4, "v", gtid=f"{DOMAIN}-1-5", query=ours("stamp=1", link="b_to_a")),
+        ]
+    )
+    domains = {DOMAIN, OWN_DOMAIN}
+
+    found = disagreeing(events, domains, MESHED.writers, [others])
+
+    assert found.tolist() == [True, True, False, False]
+    assert not disagreeing(events, domains, MESHED.writers).any()  # dropped are both
 
 
 def test_the_last_group_of_a_uuid_is_the_links() -> None:

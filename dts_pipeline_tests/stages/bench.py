@@ -23,6 +23,7 @@ from dts_pipeline_tests.builders import ChangeEvent
 
 pull = import_module("dts_pipeline.stages.pull").pull
 
+INSTALLATION = "2f1d7b52-0000-4000-8000-000000000000"
 TRANSACTIONS = TopicPartition("a.transaction", 0)
 PAIR = Link("a_to_b", "a", "b", ("shop.*",), "a", MarkKind.ORIGIN, pair="shop")
 
@@ -149,6 +150,9 @@ class StandingCheckpoint:
 
     def read(self, _link: str, _lane: str) -> Checkpoint:
         return self.bench.checkpoint
+
+    def installation(self) -> str:
+        return INSTALLATION
 
 
 def topics(events: Sequence[ChangeEvent], transactions: Sequence[TransactionMessage]) -> Logs:

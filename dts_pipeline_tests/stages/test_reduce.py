@@ -10,12 +10,13 @@ import pytest
 
 from dts_pipeline.core.batches import Batch, Plan, SourcePosition
 from dts_pipeline.core.links import Lane, Link, MarkKind
+from dts_pipeline.core.marks import mark_uuid
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import TerminalError
 from dts_pipeline.stages import compact, drop_marked, normalize
 from dts_pipeline_tests import builders
 from dts_pipeline_tests.builders import T0, ChangeEvent, begin, delete, end, insert, update
-from dts_pipeline_tests.stages.bench import PAIR, Bench, topics
+from dts_pipeline_tests.stages.bench import INSTALLATION, PAIR, Bench, topics
 
 ORDERS = TopicPartition("a.shop.orders", 0)
 DOMAIN = 4711
@@ -183,3 +184,55 @@ def test_a_lane_by_partition_keeps_its_own_keys_events_of_whole_transactions() -
         {f"{DOMAIN}-1-1": 2},
         {},
     ]
+
+
+OTHER_DOMAIN = 4712
+MESHED = replace(
+    BY_ORIGIN,
+    all_mark_domains=frozenset({DOMAIN, OTHER_DOMAIN}),
+    writers=frozenset({"b_to_a", "c_to_a"}),
+    others=frozenset({"c_to_a"}),
+    other_domains=frozenset({OTHER_DOMAIN}),
+    mesh=("a", "b", "c"),
+    mesh_pairs=("ac", "bc"),
+)
+MARKS = {
+    "MariaDB": [{"gtid": f"{domain}-1-1"} for domain in (DOMAIN, OTHER_DOMAIN)],
+    "MySQL": [
+        {"gtid": f"{mark_uuid(INSTALLATION, name, 'main', 1)}:1"} for name in ("b_to_a", "c_to_a")
+    ],
+    "comment": [
+        {
+            "gtid": "0-1-9",
+            "query": f"UPDATE /* dts link={name} batch=1 mark={mark_uuid('i', name, 'x', 1)}:1 */",
+        }
+        for name in ("b_to_a", "c_to_a")
+    ],
+}
+
+
+@pytest.mark.parametrize("marks", MARKS.values(), ids=MARKS)
+def test_of_a_mesh_all_is_dropped_and_only_the_pairs_own_is_audited(
+    marks: list[dict[str, Any]],
+) -> None:
+    own, other = marks
+    batch = normalized([insert(1, "b", **own), insert(2, "c", **other), insert(3, "u")], MESHED)
+
+    assert batch.frame["marked"].tolist() == [True, True, False]
+    assert batch.frame["returning"].tolist() == [True, False, False]
+    assert batch.counts["marked"] == 2
+    assert list(batch.returned.values()) == [{"shop.orders": 1}]
+    assert compact(drop_marked(batch)).frame["key"].tolist() == [b'{"id":3}']
+
+
+def test_a_write_of_a_meshs_other_pair_that_is_put_back_is_that_pairs_to_count() -> None:
+    [own, other] = MARKS["MariaDB"]
+    undone = [
+        change
+        for key, mark in ((1, own), (2, other))
+        for change in (update(key, "B", "a", **mark), update(key, "a", "B", gtid="0-1-5"))
+    ]
+    bounced = normalized(undone, MESHED).bounced
+
+    assert bounced is not None
+    assert bounced["key"].tolist() == [b'{"id":1}']
