@@ -255,15 +255,21 @@ LanesConfig = Annotated[
 
 
 class ColumnsConfig(_Model):
-    """The columns of one table that each site keeps for itself: these, or all others."""
+    """The columns of one table that each site keeps for itself: these, or all others.
+
+    `rename`: site → a column's common name → what the site calls it.
+    """
 
     exclude: list[ColumnName] | None = Field(default=None, min_length=1)
     include: list[ColumnName] | None = Field(default=None, min_length=1)
+    rename: dict[Name, dict[ColumnName, ColumnName]] = {}
 
     @model_validator(mode="after")
     def _one_of_both_without_repeats(self) -> Self:
-        if (self.exclude is None) == (self.include is None):
+        if self.exclude is not None and self.include is not None:
             raise ValueError("name either `exclude` or `include`")
+        if self.exclude is None and self.include is None and not self.rename:
+            raise ValueError("name `exclude`, `include` or `rename`")
         for key, names in (("exclude", self.exclude or []), ("include", self.include or [])):
             if len(set(names)) < len(names):
                 raise ValueError(f"`{key}` names a column twice")
@@ -300,9 +306,10 @@ class _Carried(_Model):
 
     @model_validator(mode="after")
     def _excluded_columns_are_free(self) -> Self:
-        for table, columns in self.excluded_columns().items():
+        for table in self.columns:
             if not self.carries(table):
                 raise ValueError(f"`columns` names {table}, which `tables` does not carry")
+        for table, columns in self.excluded_columns().items():
             for column in sorted(c for c in self._compared_columns(table) if c in columns):
                 raise ValueError(
                     f"`columns` excludes {column} of {table}, which decides about its rows: it is "
@@ -333,7 +340,7 @@ class _Carried(_Model):
 
     def excluded_columns(self) -> dict[str, tuple[str, ...]]:
         """Table → the columns that each site keeps for itself."""
-        return {table: columns.excluded for table, columns in self.columns.items()}
+        return {table: own.excluded for table, own in self.columns.items() if own.excluded}
 
     def resolved_lanes(self) -> tuple[Lane, ...]:
         """The lanes; none for a link of one."""
@@ -483,9 +490,16 @@ class Config(_Model):
         return sorted({match[1] for text in texts if (match := SECRET.match(text))})
 
     def site_names(self, site: str) -> Names:
-        """What a site calls the tables: entries that share one there call it the same."""
+        """What a site calls tables and columns: entries that share a table there agree on it."""
         entries = (*self.pairs.values(), *self.links.values())
-        return Names.of([pair for entry in entries for pair in entry.rename.get(site, {}).items()])
+        tables = [pair for entry in entries for pair in entry.rename.get(site, {}).items()]
+        columns = {
+            table: own.rename[site]
+            for entry in entries
+            for table, own in entry.columns.items()
+            if site in own.rename
+        }
+        return Names.of(tables, columns)
 
     def resolved_links(self) -> dict[str, Link]:
         """Every link by name: two for each pair, and the one-way ones."""

@@ -55,6 +55,10 @@ def with_policy(policy: object) -> str:
     return with_pair(conflicts={"policy": policy})
 
 
+def with_columns(columns: object, **settings: object) -> str:
+    return with_pair(columns={"shop.a": columns}, **settings)
+
+
 def with_link(**settings: object) -> str:
     """GOOD with a one-way link `feed` as well."""
     data = yaml.safe_load(GOOD)
@@ -255,6 +259,54 @@ def test_what_meets_at_a_site_has_one_name_there(
     assert "pairs.more.rename" in paths(hub(sites, tables, rename, own))
 
 
+def test_a_renamed_column_has_the_same_names_in_both_directions() -> None:
+    text = with_columns({"exclude": ["x"], "rename": {"b": {"n": "m", "Id": "id"}}})
+    there, back = parse_config(text).resolved_links().values()
+
+    assert there.source_names == back.target_names == AS_THEY_ARE
+    assert there.target_names == back.source_names
+    names = back.source_names.columns_of("shop.a")
+    assert (names.own("n"), names.own("Id"), names.own("other")) == ("m", "id", "other")
+    assert (names.common("m"), names.common("id"), names.common("n")) == ("n", "Id", ".n")
+    assert not back.source_names.columns_of("shop.b")
+    assert there.excluded_columns == {"shop.a": ("x",)}
+
+
+def test_renamed_columns_exclude_nothing() -> None:
+    text = with_columns({"rename": {"a": {"n": "x"}, "b": {"n": "m"}}})
+    assert parse_config(text).resolved_links()["a_to_b"].excluded_columns == {}
+
+
+COLUMNS = {"shop.a": {"rename": {"b": {"n": "m"}}}}
+
+
+@pytest.mark.parametrize(
+    ("tables", "columns", "refused"),
+    [
+        ("shop.*", {}, True),
+        ("shop.*", {"shop.a": {"rename": {"b": {"n": "other"}}}}, True),
+        ("shop.*", {"shop.a": {"rename": {"b": {"n": "m"}, "c": {"n": "x"}}}}, False),
+        ("shop.b", {}, False),
+    ],
+)
+def test_what_meets_at_a_site_has_one_name_for_each_column(
+    tables: str, columns: dict[str, object], refused: bool
+) -> None:
+    data = yaml.safe_load(hub("[b, c]", tables, "{}", None))
+    data["pairs"]["shop"]["columns"] = COLUMNS
+    data["pairs"]["more"]["columns"] = columns
+    text = yaml.safe_dump(data, sort_keys=False)
+    if refused:
+        assert paths(text) == ["pairs.more.columns.shop.a.rename.b"]
+    else:
+        assert parse_config(text).site_names("b").columns_of("shop.a").own("n") == "m"
+
+
+def test_a_mesh_has_no_renamed_columns() -> None:
+    text = with_columns({"rename": {"b": {"n": "m"}}}, mesh="trio")
+    assert "pairs.shop.columns.shop.a.rename" in paths(text)
+
+
 def test_excluded_columns_are_both_links() -> None:
     links = parse_config(with_pair(columns={"shop.a": {"exclude": ["n"]}})).resolved_links()
 
@@ -352,6 +404,49 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "version that is not included": (
         with_pair(version="v", columns={"shop.a": {"include": ["n"]}}), ["pairs.shop"],
+    ),
+    "column renamed at a site that is not the pair's": (
+        with_columns({"rename": {"c": {"n": "m"}}}), ["pairs.shop.columns.shop.a.rename.c"],
+    ),
+    "column renamed of a table that is not carried": (
+        with_pair(columns={"crm.a": {"rename": {"b": {"n": "m"}}}}), ["pairs.shop"],
+    ),
+    "two columns renamed to one": (
+        with_columns({"rename": {"b": {"n": "x", "m": "X"}}}),
+        ["pairs.shop.columns.shop.a.rename.b.m", "pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "columns that swap names": (
+        with_columns({"rename": {"b": {"n": "m", "m": "n"}}}),
+        ["pairs.shop.columns.shop.a.rename.b.m", "pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "column renamed to another that is renamed at the other site": (
+        with_columns({"rename": {"a": {"n": "m"}, "b": {"m": "x"}}}),
+        ["pairs.shop.columns.shop.a.rename.a.n"],
+    ),
+    "column renamed to an included one": (
+        with_columns({"include": ["n", "m"], "rename": {"b": {"n": "m"}}}),
+        ["pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "column renamed to an excluded one": (
+        with_columns({"exclude": ["m"], "rename": {"b": {"n": "m"}}}),
+        ["pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "excluded column renamed": (
+        with_columns({"exclude": ["n"], "rename": {"b": {"n": "m"}}}),
+        ["pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "column renamed to its name": (
+        with_columns({"rename": {"b": {"n": "n"}}}), ["pairs.shop.columns.shop.a.rename.b.n"],
+    ),
+    "column renamed under additive": (
+        with_columns({"rename": {"b": {"n": "m"}}}, ddl="additive"),
+        ["pairs.shop.columns.shop.a.rename"],
+    ),
+    "column renamed under ignore": (
+        with_link(
+            detect=False, ddl="ignore", columns={"crm.a": {"rename": {"a": {"n": "m"}}}}
+        ),
+        ["links.feed.columns.crm.a.rename"],
     ),
     "rename of a site that is not the pair's": (
         with_pair(rename={"c": {"shop.*": "store.*"}}), ["pairs.shop.rename.c"],

@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from dts_pipeline.adapters.database import Database, translated
 from dts_pipeline.core.checksums import TOO_LARGE, RowHash
-from dts_pipeline.core.column_sql import quoted, stage_type, table_name
+from dts_pipeline.core.column_sql import column_name, stage_type, table_name
 from dts_pipeline.core.key_ranges import Boundary, KeyRange, boundary, in_range, key_order
 from dts_pipeline.core.row_values import key_columns, transfer
 from dts_pipeline.core.schema import Column, Table
@@ -113,7 +113,7 @@ class HashReader:
 
     def texts(self, keys: pd.DataFrame, column: str) -> npt.NDArray[np.object_]:
         """A JSON column of these keys' rows as text, '' for NULL; None where there is no row."""
-        name = f"t.{quoted(column)}".replace("%", "%%")
+        name = f"t.{column_name(self.table.column(column))}".replace("%", "%%")
         return self._by_key(keys, f"COALESCE(CAST({name} AS CHAR), '')")
 
     def same_rows(self, keys: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -188,7 +188,7 @@ class HashReader:
         return f"{name} AS t FORCE INDEX (PRIMARY)"
 
     def _names(self) -> list[str]:
-        return [quoted(c.name).replace("%", "%%") for c in key_columns(self.table)]
+        return [column_name(c).replace("%", "%%") for c in key_columns(self.table)]
 
     def _key(self) -> str:
         return ", ".join(transfer(c, "t").replace("%", "%%") for c in key_columns(self.table))

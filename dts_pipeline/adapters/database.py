@@ -121,7 +121,7 @@ class ServerFacts:
 class Database:
     """One site's server; with `tls` nothing is sent to one whose certificate is not accepted.
 
-    `names` is what the site calls the tables.
+    `names` is what the site calls tables and columns.
     """
 
     site: str

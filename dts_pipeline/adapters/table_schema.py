@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, text
 
 from dts_pipeline.adapters.database import Database
+from dts_pipeline.core.names import Names
 from dts_pipeline.core.presets import preset_of
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 
@@ -83,7 +84,9 @@ def read_tables(
             [_column(row, json_columns[key], dialect) for row in columns[key]],
             indexes[key],
             foreign_keys[key],
-        ).excluding(excluded.get(name, ()))
+        )
+        .under_common_names(database.names.columns_of(name))
+        .excluding(excluded.get(name, ()))
         for key, name in sorted(names.items())
     }
 
@@ -106,7 +109,7 @@ def _foreign_keys(
 ) -> Mapping[_Key, list[ForeignKey]]:
     """By the table whose columns they are; two reads, as the server joins such views slowly."""
     found: dict[_Key, list[ForeignKey]] = defaultdict(list)
-    name_of = database.names.common
+    names = database.names
     actions = _read(database, _ACTIONS, schemas)
     if not actions:
         return found
@@ -115,22 +118,31 @@ def _foreign_keys(
         references[row.sch, row.tbl, row.name].append(row)
     for row in sorted(actions, key=lambda row: (row.sch, row.tbl, row.name)):
         pairs = references[row.sch, row.tbl, row.name]
-        own = _spelled(known.get((row.sch, row.tbl), ()))
-        others = (
-            _spelled(known.get((pairs[0].parent_sch, pairs[0].parent_tbl), ())) if pairs else {}
-        )
+        there = (row.sch, row.tbl)
+        child, columns = _common(names, there, known, [p.col for p in pairs])
+        there = (pairs[0].parent_sch, pairs[0].parent_tbl) if pairs else ("", "")
+        parent, parent_columns = _common(names, there, known, [p.parent_col for p in pairs])
         found[row.sch, row.tbl].append(
             ForeignKey(
                 name=row.name,
-                child=name_of(f"{row.sch}.{row.tbl}"),
-                columns=tuple(own.get(p.col.lower(), p.col) for p in pairs),
-                parent=name_of(f"{pairs[0].parent_sch}.{pairs[0].parent_tbl}") if pairs else "",
-                parent_columns=tuple(others.get(p.parent_col.lower(), p.parent_col) for p in pairs),
+                child=child,
+                columns=columns,
+                parent=parent if pairs else "",
+                parent_columns=parent_columns,
                 on_delete=row.on_delete,
                 on_update=row.on_update,
             )
         )
     return found
+
+
+def _common(
+    names: Names, table: _Key, known: Mapping[_Key, Sequence[Any]], columns: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """The common names of a table and of some of its columns."""
+    name = names.common(f"{table[0]}.{table[1]}")
+    spelled, called = _spelled(known.get(table, ())), names.columns_of(name)
+    return name, tuple(called.common(spelled.get(c.lower(), c)) for c in columns)
 
 
 def _spelled(columns: Sequence[Any]) -> Mapping[str, str]:

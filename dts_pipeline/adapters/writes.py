@@ -65,7 +65,7 @@ def _refuse_other_columns(cursor: Cursor, table: StagedTable) -> None:
     """
     place = (table.table.schema, table.table.name)
     cursor.execute(_COLUMNS, place)
-    if {name for (name,) in cursor.fetchall()} != {column.name for column in table.table.columns}:
+    if {name for (name,) in cursor.fetchall()} != {c.own_name for c in table.table.columns}:
         raise TransientError(
             TABLES_CHANGED,
             "a table was changed while the run was under way; nothing of the batch was written",

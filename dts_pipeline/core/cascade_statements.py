@@ -7,13 +7,13 @@ session, as are those of the child table (`cascade_children`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dts_pipeline.core.cascade_children import OPTIONS, ChildStatements
 from dts_pipeline.core.column_sql import (
     TEXT_TYPES,
-    quoted,
+    column_name,
     readable,
     stage_type,
     table_name,
@@ -103,7 +103,7 @@ class CascadeStatements:
 
         The last statement takes out those whose state at that moment was not the target's.
         """
-        keys = ", ".join(f"t.{quoted(c.name)}" for c in key_columns(self.child.table))
+        keys = ", ".join(f"t.{column_name(c)}" for c in key_columns(self.child.table))
         new = ", ".join(f"r.n{i}" for i in range(len(self.edge.columns)))
         follows = "(w.mark_at < h.happened AND h.happened < w.first_at)"
         alone = "(NOT w.staged AND h.happened > GREATEST(w.mark_at, w.last_at))"
@@ -140,9 +140,9 @@ class CascadeStatements:
 
         Times are set to themselves, or ON UPDATE CURRENT_TIMESTAMP would change them.
         """
-        own = [f"t.{quoted(name)} = h.n{i}" for i, name in enumerate(self.edge.columns)]
+        own = [f"t.{name} = h.n{i}" for i, name in enumerate(self._referring())]
         times = [
-            f"t.{quoted(c.name)} = t.{quoted(c.name)}"
+            f"t.{column_name(c)} = t.{column_name(c)}"
             for c in self.child.table.written_columns
             if c.data_type in _TIMES and c.name not in self.edge.columns
         ]
@@ -176,10 +176,8 @@ class CascadeStatements:
     def held_freed(self) -> str:
         """As `freed`, of what events of the child held at that moment in a step (the parameter)."""
         names = list(self.child.held_names)
-        old = [
-            transfer(replace(self.child.table.column(name), name=f"c{names.index(name)}"), "t")
-            for name in self.out
-        ]
+        columns = [(f"c{names.index(name)}", self.child.table.column(name)) for name in self.out]
+        old = [transfer(replace(column, name=held, own=""), "t") for held, column in columns]
         return f"{self._freed(old, 'r', self._events())} {self._at_that_moment()}"
 
     def held_follows(self) -> str:
@@ -205,13 +203,15 @@ class CascadeStatements:
         return ", ".join(f"{letter}{i}" for i in range(len(self.edge.columns)))
 
     def _held(self, alias: str) -> str:
-        return " AND ".join(
-            f"{alias}.{quoted(name)} = r.o{i}" for i, name in enumerate(self.edge.columns)
-        )
+        return " AND ".join(f"{alias}.{name} = r.o{i}" for i, name in enumerate(self._referring()))
+
+    def _referring(self) -> list[str]:
+        """The child's own names of the foreign key's columns, quoted."""
+        return _names(self.child.table, self.edge.columns)
 
     def _rows(self) -> str:
         keys = " AND ".join(
-            f"t.{quoted(c.name)} = h.k{i}" for i, c in enumerate(key_columns(self.child.table))
+            f"t.{column_name(c)} = h.k{i}" for i, c in enumerate(key_columns(self.child.table))
         )
         return f"{self.hits} AS h STRAIGHT_JOIN {table_name(self.child.table)} AS t ON {keys}"
 
@@ -232,7 +232,7 @@ class CascadeStatements:
             if name in self.edge.columns:
                 i = self.edge.columns.index(name)
                 theirs = self.parent.column(self.edge.parent_columns[i])
-                new.append(transfer(replace(theirs, name=f"n{i}"), alias))
+                new.append(transfer(replace(theirs, name=f"n{i}", own=""), alias))
             else:
                 new.append(was)
         return (
@@ -247,14 +247,14 @@ def rows_that_refer(edge: ForeignKey, parent: Table, child: Table, keys: str) ->
     A parent need not be there where its primary key is what is referred to.
     """
     own = [transfer(column, "t") for column in key_columns(child)]
-    pairs = list(zip(edge.columns, edge.parent_columns, strict=True))
+    pairs = list(zip(_names(child, edge.columns), edge.parent_columns, strict=True))
     primary = list(parent.primary_key)
     if set(edge.parent_columns) <= set(primary):
-        holds = [f"t.{quoted(c)} = k.k{primary.index(p)}" for c, p in pairs]
+        holds = [f"t.{c} = k.k{primary.index(p)}" for c, p in pairs]
         tables = f"{keys} AS k STRAIGHT_JOIN {table_name(child)} AS t ON {' AND '.join(holds)}"
     else:
-        same = [f"p.{quoted(name)} = k.k{i}" for i, name in enumerate(primary)]
-        holds = [f"t.{quoted(c)} = p.{quoted(p)}" for c, p in pairs]
+        same = [f"p.{name} = k.k{i}" for i, name in enumerate(_names(parent, primary))]
+        holds = [f"t.{c} = p.{column_name(parent.column(p))}" for c, p in pairs]
         tables = (
             f"{keys} AS k STRAIGHT_JOIN {table_name(parent)} AS p ON {' AND '.join(same)} "
             f"STRAIGHT_JOIN {table_name(child)} AS t ON {' AND '.join(holds)}"
@@ -265,15 +265,21 @@ def rows_that_refer(edge: ForeignKey, parent: Table, child: Table, keys: str) ->
 def rows_that_dangle(edge: ForeignKey, parent: Table, child: TableStatements) -> str:
     """The keys (transferable) of a batch's rows that refer to no row of the parent."""
     own = [transfer(column, "t") for column in key_columns(child.table)]
-    pairs = zip(edge.columns, edge.parent_columns, strict=True)
-    same = " AND ".join(f"p.{quoted(theirs)} = t.{quoted(name)}" for name, theirs in pairs)
-    refers = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in edge.columns)
+    names, theirs = _names(child.table, edge.columns), _names(parent, edge.parent_columns)
+    pairs = zip(names, theirs, strict=True)
+    same = " AND ".join(f"p.{referred} = t.{name}" for name, referred in pairs)
+    refers = " AND ".join(f"t.{name} IS NOT NULL" for name in names)
     return (
         f"SELECT STRAIGHT_JOIN {', '.join(own)} FROM {child.stage} AS s "
         f"JOIN {table_name(child.table)} AS t ON {child.on_key()} "
         f"LEFT JOIN {table_name(parent)} AS p ON {same} "
-        f"WHERE NOT s.is_delete AND {refers} AND p.{quoted(edge.parent_columns[0])} IS NULL"
+        f"WHERE NOT s.is_delete AND {refers} AND p.{theirs[0]} IS NULL"
     )
+
+
+def _names(table: Table, columns: Iterable[str]) -> list[str]:
+    """The own names of a table's columns, quoted."""
+    return [column_name(table.column(name)) for name in columns]
 
 
 def _typed(theirs: Column, own: Column) -> str:

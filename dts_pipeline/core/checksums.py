@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dts_pipeline.core.column_sql import quoted
+from dts_pipeline.core.column_sql import column_name
 from dts_pipeline.core.schema import Column, Dialect, Table
 from dts_pipeline.core.type_fit import family_of
 
@@ -156,7 +156,7 @@ def _json_either(one: Column, two: Column) -> bool:
 
 def _spelled(column: Column, other: Column, one_kind: bool) -> str:
     """One column as text that ends where it says it ends; 'N' for NULL."""
-    name = f"t.{quoted(column.name)}".replace("%", "%%")
+    name = f"t.{column_name(column)}".replace("%", "%%")
     if _json_either(column, other):
         text = _json(name, column) if one_kind and _json_both(column, other) else "'J'"
     else:

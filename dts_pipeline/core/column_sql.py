@@ -22,6 +22,11 @@ def table_name(table: Table) -> str:
     return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 
+def column_name(column: Column) -> str:
+    """A column as its site calls it, quoted."""
+    return quoted(column.own_name)
+
+
 def stage_type(column: Column) -> str:
     """A column's type in a stage: the target's own, nullable, without default or constraint."""
     parts = [column.column_type]
@@ -60,7 +65,7 @@ def _same_json(left: str, right: str, dialect: Dialect, compare_json: bool) -> s
 
 def readable(column: Column, alias: str) -> str:
     """A column as text for a conflict's record; binary, bit and spatial types as hex."""
-    name = f"{alias}.{quoted(column.name)}"
+    name = f"{alias}.{column_name(column)}"
     binary = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit"}
     if column.data_type in binary | _BY_HEX:
         return f"HEX({name})"

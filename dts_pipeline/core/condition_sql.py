@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from dts_pipeline.core.column_sql import quoted
+from dts_pipeline.core.column_sql import column_name
 from dts_pipeline.core.condition_fit import kinds_of
 from dts_pipeline.core.conditions import (
     And,
@@ -35,7 +35,7 @@ def condition_sql(condition: Condition, table: Table) -> str:
             case Comparison(column, sign, value):
                 return f"({compared[column]} {sign} {_literal(kinds[column], value)})"
             case IsNull(column):
-                return f"(t.{quoted(column)} IS NULL)"
+                return f"(t.{column_name(table.column(column))} IS NULL)"
             case IsIn(column, values):
                 listed = ", ".join(_literal(kinds[column], value) for value in values)
                 return f"({compared[column]} IN ({listed}))"
@@ -50,7 +50,7 @@ def condition_sql(condition: Condition, table: Table) -> str:
 
 
 def _column(column: Column, kind: Kind) -> str:
-    name = f"t.{quoted(column.name)}"
+    name = f"t.{column_name(column)}"
     if kind is Kind.TEXT:
         return f"CAST(CONVERT({name} USING utf8mb4) AS BINARY)"
     # A YEAR makes years of the numbers 0 to 99 that it is compared with.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dts_pipeline.core.column_sql import quoted, table_name
+from dts_pipeline.core.column_sql import column_name, quoted, table_name
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.stage_width import MOST_COLUMNS, stage_columns
@@ -60,6 +60,7 @@ def compare_tables(
     knowing only. The order of columns, defaults and indexes that are not unique do not matter.
     """
     found = [*_table_differences(source, target), *_width_differences(target)]
+    found += _name_differences(source, target)
     found += _key_differences(source, target)
     for column in source.columns:
         found += _column_differences(column, source, target, (source_dialect, target_dialect))
@@ -171,6 +172,35 @@ def _key_differences(source: Table, target: Table) -> Iterator[Difference]:
             )
 
 
+def _name_differences(source: Table, target: Table) -> Iterator[Difference]:
+    """Columns that `rename` names: there under one of the two names, and not under both."""
+    for side, table in (("source", source), ("target", target)):
+        there = {column.own_name.lower() for column in table.columns}
+        known = {column.name for t in (source, target) for column in t.columns}
+        for common, own in table.column_names.renamed:
+            if own.lower() in there and common.lower() in there - {own.lower()}:
+                yield Difference(
+                    Fit.IMPOSSIBLE,
+                    "column_name_taken",
+                    target.full_name,
+                    common,
+                    f"the {side}'s table has both {own}, which `rename` gives to column {common}, "
+                    f"and a column that is called {common}",
+                    f"Drop or rename the column {common} at the {side}, or take {common} out of "
+                    "`columns: {TABLE: {rename: …}}`.",
+                )
+            elif common not in known:
+                yield Difference(
+                    Fit.IMPOSSIBLE,
+                    "column_missing",
+                    target.full_name,
+                    common,
+                    f"`rename` says that the {side} calls column {common} {own}, and the table has "
+                    "it at neither site",
+                    "Spell both names as the servers do, case included.",
+                )
+
+
 def _column_differences(
     column: Column, source: Table, target: Table, dialects: tuple[Dialect, Dialect]
 ) -> Iterator[Difference]:
@@ -224,7 +254,7 @@ def _missing(column: Column, source: Table, target: Table) -> Iterator[Differenc
         "column_missing",
         target,
         column,
-        how,
+        _called(target, column) + how,
         _either_alter(("target", target), ("source", source), column),
     )
 
@@ -233,12 +263,19 @@ def _either_alter(lacks: tuple[str, Table], has: tuple[str, Table], column: Colu
     """Added at one site or dropped at the other: only whoever did it knows."""
     (here, less), (there, more) = lacks, has
     null = "NULL" if column.nullable else "NOT NULL"
+    name = quoted(less.column_names.own(column.name))
     return (
         f"If it was added at the {there}, at the {here}: ALTER TABLE {table_name(less)} ADD COLUMN "
-        f"{quoted(column.name)} {_shown_type(column)} {null}, with its other attributes. If it was "
+        f"{name} {_shown_type(column)} {null}, with its other attributes. If it was "
         f"dropped at the {here}, at the {there}: ALTER TABLE {table_name(more)} DROP COLUMN "
-        f"{quoted(column.name)}. If it was renamed, rename it. The link then goes on by itself."
+        f"{column_name(column)}. If it was renamed, rename it. The link then goes on by itself."
     )
+
+
+def _called(table: Table, column: Column) -> str:
+    """What a table that lacks a column would call it, where that is another name."""
+    own = table.column_names.own(column.name)
+    return f"(there {own}) " if own != column.name else ""
 
 
 def _type_differences(column: Column, twin: Column, target: Table) -> Iterator[Difference]:
@@ -323,7 +360,8 @@ def _extra_columns(source: Table, target: Table) -> Iterator[Difference]:
                 "column_missing",
                 target,
                 column,
-                "is missing at the source, so no event has a value for it",
+                f"{_called(source, column)}is missing at the source, so no event has a value for "
+                "it",
                 _either_alter(("source", source), ("target", target), column),
             )
 

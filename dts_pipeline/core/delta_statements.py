@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dts_pipeline.core.column_sql import quoted
+from dts_pipeline.core.column_sql import column_name
 from dts_pipeline.core.conflicts import Meeting
 from dts_pipeline.core.counter_columns import limits
 from dts_pipeline.core.delta import Counters
@@ -64,7 +64,7 @@ class CounterStatements:
         """Makes the staged rows of added changes what is to be written; `takes` as in `v`."""
         assignments = []
         for i, column in enumerate(self.table.written_columns):
-            name, mine, theirs = column.name, f"s.a{i}", f"t.{quoted(column.name)}"
+            name, mine, theirs = column.name, f"s.a{i}", f"t.{column_name(column)}"
             if name in self.counters.columns:
                 value = f"{theirs} + s.d{self.counters.columns.index(name)}"
             elif name in self.counters.versions:
@@ -81,8 +81,9 @@ class CounterStatements:
         """Whether every counter takes its new value; not, if it is NULL."""
         ranges = []
         for i, name in enumerate(self.counters.columns):
-            smallest, largest = limits(self.table.column(name))
-            ranges.append(f"(t.{quoted(name)} + s.d{i} BETWEEN {smallest} AND {largest})")
+            column = self.table.column(name)
+            smallest, largest = limits(column)
+            ranges.append(f"(t.{column_name(column)} + s.d{i} BETWEEN {smallest} AND {largest})")
         return f"COALESCE({' AND '.join(ranges)}, FALSE)"
 
     def _untouched(self) -> str:

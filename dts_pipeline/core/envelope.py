@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dts_pipeline.core.column_names import ColumnNames
 from dts_pipeline.core.names import AS_THEY_ARE, Names
 from dts_pipeline.core.ranges import TopicPartition
 from dts_pipeline.errors import PoisonError
@@ -87,6 +88,8 @@ class _WrappedRaw(msgspec.Struct):
 _plain = msgspec.json.Decoder(_Envelope)
 _wrapped = msgspec.json.Decoder(_WrappedEnvelope)
 _wrapped_raw = msgspec.json.Decoder(_WrappedRaw)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def is_wrapped(value: bytes) -> bool:
@@ -99,7 +102,7 @@ def parse_events(
 ) -> pd.DataFrame:
     """The row events of one topic-partition, in offset order; tombstones are left out.
 
-    `names`: what the source calls the tables.
+    `names`: what the source calls tables and columns.
     Columns: topic, partition, offset, timestamp (ms, Kafka's), run (str), table (its common name),
     key, before, after (bytes, still encoded; None where absent), op, gtid, transaction (None where
     absent), total_order, query_head (first 200 bytes as sent, None where absent), file, pos, row,
@@ -139,7 +142,10 @@ class EventRows:
         ops = [e.op for e in envelopes]
         _refuse_unknown(self._place, messages, ops, keys)
         objects = _objects(messages, envelopes, self._shared, self._names)
-        for name, texts in {**objects, "key": keys, "op": self._shared(ops)}.items():
+        objects |= {"key": keys, "op": self._shared(ops)}
+        if self._names.columns:
+            _give_common_names(objects, self._names)
+        for name, texts in objects.items():
             self._objects[name] += texts
         for name, values in _numbers(messages, envelopes, ops).items():
             self._numbers[name].append(np.array(values, dtype=np.int64))
@@ -176,6 +182,29 @@ def _objects(
         "query_head": _heads([s.query for s in sources], shared),
         "connector": shared([s.connector for s in sources]),
     }
+
+
+def _give_common_names(objects: dict[str, list[Any]], names: Names) -> None:
+    """Makes rows and keys, in place, ones of columns under their common names."""
+    called = {table: names.columns_of(table) for table in set(objects["table"])}
+    if any(called.values()):
+        for side in ("key", "before", "after"):
+            objects[side] = [
+                under_common_names(row, called[table]) if row and called[table] else row
+                for table, row in zip(objects["table"], objects[side], strict=True)
+            ]
+
+
+def under_common_names(row: bytes, names: ColumnNames) -> bytes:
+    """A row or key as a site sent it, a JSON object, under the common names; no value is touched.
+
+    What is no JSON object stays as it is, for the decoder to refuse.
+    """
+    try:
+        values = _fields(row)
+    except msgspec.DecodeError:
+        return row
+    return _encode({names.common(name): value for name, value in values.items()})
 
 
 def _numbers(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dts_pipeline.core.column_sql import quoted
+from dts_pipeline.core.column_sql import column_name
 from dts_pipeline.core.row_values import key_columns, transfer
 from dts_pipeline.core.schema import Column, Table
 
@@ -87,4 +87,4 @@ def _value(column: Column) -> str:
 
 
 def _name(column: Column) -> str:
-    return quoted(column.name).replace("%", "%%")
+    return column_name(column).replace("%", "%%")

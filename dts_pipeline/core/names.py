@@ -1,4 +1,4 @@
-"""What a site calls the tables: everything else has one name for each, the common one.
+"""What a site calls tables and columns: everything else has one name for each, the common one.
 
 The common name is the one at a pair's first site, or at a one-way link's source. A site's own name
 is met where SQL is made for it and where its topics and events are read, and nowhere else.
@@ -6,11 +6,14 @@ is met where SQL is made for it and where its topics and events are read, and no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from types import MappingProxyType
 
+from dts_pipeline.core.column_names import AS_THEY_ARE as COLUMNS_AS_THEY_ARE
+from dts_pipeline.core.column_names import ColumnNames
 from dts_pipeline.core.table_patterns import overlap
 
 _WHOLE = ".*"
@@ -21,15 +24,23 @@ class Names:
     """One site's names: (common, own) of single tables, and of schemas for all their other tables.
 
     Single tables come first. One-to-one over the tables that have a name there (`own`);
-    `renaming_problems` tells what cannot be.
+    `renaming_problems` tells what cannot be. `columns` are of single tables, by their common names.
     """
 
     tables: tuple[tuple[str, str], ...] = ()
     schemas: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, ColumnNames], ...] = ()
 
     @classmethod
-    def of(cls, renames: Sequence[tuple[str, str]]) -> Names:
-        """From (common, own), each `schema.table`, or `schema.*` for a whole schema."""
+    def of(
+        cls,
+        renames: Sequence[tuple[str, str]],
+        columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> Names:
+        """From (common, own), each `schema.table`, or `schema.*` for a whole schema.
+
+        `columns`: table → a column's common name → its own.
+        """
         unique = dict.fromkeys(renames)
         return cls(
             tuple(pair for pair in unique if not pair[0].endswith(_WHOLE)),
@@ -38,10 +49,11 @@ class Names:
                 for common, own in unique
                 if common.endswith(_WHOLE)
             ),
+            tuple((table, ColumnNames(tuple(own.items()))) for table, own in columns.items()),
         )
 
     def __bool__(self) -> bool:
-        """Whether any name differs."""
+        """Whether any table's name differs."""
         return bool(self.tables or self.schemas)
 
     @cached_property
@@ -62,6 +74,14 @@ class Names:
         single = self._own[0].get(common)
         own = single or self.by_schema(common)
         return f".{common}" if not single and own in self._common[0] else own
+
+    @cached_property
+    def _columns(self) -> dict[str, ColumnNames]:
+        return dict(self.columns)
+
+    def columns_of(self, table: str) -> ColumnNames:
+        """What the site calls the columns of a table (its common name)."""
+        return self._columns.get(table, COLUMNS_AS_THEY_ARE)
 
     def by_schema(self, common: str) -> str:
         """What the site calls a table of which its schema alone decides."""
@@ -102,7 +122,7 @@ class Names:
 
 
 AS_THEY_ARE = Names()
-"""The names of a site that calls all tables as everything else does."""
+"""The names of a site that calls all tables and columns as everything else does."""
 
 
 def renaming_problems(

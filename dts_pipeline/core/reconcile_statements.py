@@ -15,7 +15,6 @@ from dts_pipeline.core.row_values import transfer
 from dts_pipeline.core.statements import (
     LEDGER_SCHEMA,
     TableStatements,
-    quoted,
     stage_type,
     table_name,
 )
@@ -77,7 +76,7 @@ class ReconcileStatements:
 
     def rows(self) -> str:
         """Each key's row at this site: ord, found, then every written column, transferable."""
-        found = f"t.{quoted(self.base.table.primary_key[0])} IS NOT NULL"
+        found = self.base.found
         found += f" AND ({self.inside})" if self.inside else ""
         on = self.base.on_key().replace("s.k", "k.k")
         return (
@@ -90,7 +89,7 @@ class ReconcileStatements:
 
         ord, found, equal, newer (1: the other's version is later), then this site's columns.
         """
-        found = f"t.{quoted(self.base.table.primary_key[0])} IS NOT NULL"
+        found = self.base.found
         same = f"({self.base.meeting(found)}) = {Meeting.SAME.value}"
         return (
             f"SELECT STRAIGHT_JOIN s.ord, {found}, {same}, {self.base.newer()}, {self._columns()} "

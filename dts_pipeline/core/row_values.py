@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from dts_pipeline.core.column_sql import column_name
 from dts_pipeline.core.schema import Column, Table
-from dts_pipeline.core.statements import quoted
 
 _TEMPORAL = {"date", "time", "datetime", "timestamp"}
 
@@ -24,7 +24,7 @@ def transfer(column: Column, alias: str) -> str:
     has 6 digits only; BIT as a number; everything else as it is: numbers, text, bytes (spatial
     and vector values as the server stores them).
     """
-    name = f"{alias}.{quoted(column.name)}"
+    name = f"{alias}.{column_name(column)}"
     if column.data_type in _TEMPORAL:
         return f"CAST({name} AS CHAR)"
     if column.data_type == "float":

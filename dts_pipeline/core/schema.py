@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from dts_pipeline.core.column_names import AS_THEY_ARE, ColumnNames
+
 
 class Dialect(StrEnum):
     """The two kinds of server; they differ in marks, JSON and a few statements."""
@@ -45,6 +47,7 @@ class Column:
     `preset` is the text of a LITERAL default, unquoted. `on_update` is true where the server sets a
     new time by itself.
     `excluded` is dts.yaml's: each site keeps its own values, and the other's are not looked at.
+    `name` is the common one, `own` what its site calls it, empty where that is the same.
     """
 
     name: str
@@ -62,6 +65,12 @@ class Column:
     preset: str = ""
     on_update: bool = False
     excluded: bool = False
+    own: str = ""
+
+    @property
+    def own_name(self) -> str:
+        """What its site calls it."""
+        return self.own or self.name
 
     @property
     def unsigned(self) -> bool:
@@ -106,7 +115,8 @@ class Table:
     when its events were read or newer, so that events with other columns are from before an ALTER;
     with `fills_presets` (`ddl: additive`) also if they lack a column that has a constant default.
     `schema` and `name` are what its site calls it; `common` is what everything else does, empty
-    where that is the same (`core/names.py`).
+    where that is the same (`core/names.py`). Columns go by their common names everywhere in it;
+    `column_names` tells what its site calls them, also of those that it lacks.
     """
 
     schema: str
@@ -119,6 +129,7 @@ class Table:
     reads_older: bool = False
     fills_presets: bool = False
     common: str = ""
+    column_names: ColumnNames = AS_THEY_ARE
 
     @property
     def full_name(self) -> str:
@@ -139,6 +150,25 @@ class Table:
         """The table as a site that calls it so would have it."""
         schema, _, name = own_name.partition(".")
         return replace(self, schema=schema, name=name, common=self.full_name)
+
+    def under_common_names(self, names: ColumnNames) -> Table:
+        """The table of a site that calls its columns so; foreign keys have the common names."""
+        if not names:
+            return self
+        common = {column.name: names.common(column.name) for column in self.columns}
+        return replace(
+            self,
+            columns=tuple(
+                c if common[c.name] == c.name else replace(c, name=common[c.name], own=c.name)
+                for c in self.columns
+            ),
+            primary_key=tuple(common[name] for name in self.primary_key),
+            unique_keys=tuple(
+                (index, tuple(common.get(name, name) for name in columns))
+                for index, columns in self.unique_keys
+            ),
+            column_names=names,
+        )
 
     @property
     def written_columns(self) -> tuple[Column, ...]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from dts_pipeline.core.column_sql import (
     TEXT_TYPES,
+    column_name,
     quoted,
     readable,
     same_bytes,
@@ -148,7 +149,7 @@ class TableStatements:
         """
         if self._counting or self.replaces_rows:
             return None
-        found = self._found
+        found = self.found
         meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
         unexpected = f"{meeting} <> {Meeting.CLEAN.value} OR ({found}) <> s.has_before"
         counts = (
@@ -162,7 +163,7 @@ class TableStatements:
 
     def classify(self, detect: bool) -> str:
         """Locks the target's rows and says how each change meets them (`conflicts.Meeting`)."""
-        found = self._found
+        found = self.found
         meeting = self.meeting(found) if detect else str(Meeting.CLEAN.value)
         adds = self._counting.adds(found) if self._counting and detect else "0"
         return (
@@ -172,8 +173,9 @@ class TableStatements:
         )
 
     @property
-    def _found(self) -> str:
-        return f"t.{quoted(self.table.primary_key[0])} IS NOT NULL"
+    def found(self) -> str:
+        """Whether the join with the table `t` has found a row."""
+        return f"t.{column_name(self.key_columns[0])} IS NOT NULL"
 
     @property
     def _met_rows(self) -> str:
@@ -248,7 +250,7 @@ class TableStatements:
         """Updates the rows found; None where they are deleted and inserted instead."""
         if self.replaces_rows:
             return None
-        assignments = ", ".join(f"t.{quoted(c.name)} = s.a{i}" for i, c in enumerate(self.columns))
+        assignments = ", ".join(f"t.{column_name(c)} = s.a{i}" for i, c in enumerate(self.columns))
         return (
             f"UPDATE {self.mark_comment} {self._written_rows} "
             f"STRAIGHT_JOIN {table_name(self.table)} AS t ON {self.on_key()} "
@@ -260,7 +262,7 @@ class TableStatements:
 
         In key order where the server can sort such rows.
         """
-        names = ", ".join(quoted(c.name) for c in self.columns)
+        names = ", ".join(column_name(c) for c in self.columns)
         values = ", ".join(f"s.a{i}" for i in range(len(self.columns)))
         keys = ", ".join(f"s.k{i}" for i in range(len(self.key_columns)))
         order = f" ORDER BY {keys}" if sorts(self.columns, self.dialect) else ""
@@ -287,7 +289,7 @@ class TableStatements:
 
     def on_key(self) -> str:
         """The join of a stage `s` with the table `t` on the primary key, by its collation."""
-        return " AND ".join(f"t.{quoted(c.name)} = s.k{i}" for i, c in enumerate(self.key_columns))
+        return " AND ".join(f"t.{column_name(c)} = s.k{i}" for i, c in enumerate(self.key_columns))
 
     def meeting(self, found: str) -> str:
         """The `conflicts.Meeting` of a staged change with the table's row, as an expression."""
@@ -311,7 +313,7 @@ class TableStatements:
         """A column byte by byte in two of `t.`, `s.a` and `b.b`."""
         column = self.columns[index]
         names = [
-            f"t.{quoted(column.name)}" if side == "t." else f"{side}{index}"
+            f"t.{column_name(column)}" if side == "t." else f"{side}{index}"
             for side in (left, right)
         ]
         return same_bytes(column, names[0], names[1], self.dialect, self.compare_json)
@@ -325,7 +327,7 @@ class TableStatements:
         if self.version_column is None:
             return "0"
         index = [c.name for c in self.columns].index(self.version_column)
-        target, source = f"t.{quoted(self.version_column)}", f"s.a{index}"
+        target, source = f"t.{column_name(self.columns[index])}", f"s.a{index}"
         return (
             f"CASE WHEN {source} <=> {target} THEN 0 WHEN {target} IS NULL THEN 1 "
             f"WHEN {source} > {target} THEN 1 ELSE -1 END"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dts_pipeline.core.column_sql import quoted, readable, table_name
+from dts_pipeline.core.column_sql import column_name, readable, table_name
 from dts_pipeline.core.conflicts import Meeting
 from dts_pipeline.core.row_values import key_columns, transfer
 from dts_pipeline.core.schema import Column
@@ -63,7 +63,7 @@ class UniqueStatements:
     def clashes_not_freed(self, index: Sequence[Column]) -> str:
         """As `clashes`, before anything is deleted."""
         same = " AND ".join(
-            f"f.k{i} = t.{quoted(c.name)}" for i, c in enumerate(self.base.key_columns)
+            f"f.k{i} = t.{column_name(c)}" for i, c in enumerate(self.base.key_columns)
         )
         return f"{self.clashes(index)} AND NOT EXISTS (SELECT 1 FROM {self.freed} f WHERE {same})"
 
@@ -93,7 +93,7 @@ class UniqueStatements:
         )
 
     def _joined(self, index: Sequence[Column]) -> str:
-        value = " AND ".join(f"t.{quoted(c.name)} = s.a{self._place(c)}" for c in index)
+        value = " AND ".join(f"t.{column_name(c)} = s.a{self._place(c)}" for c in index)
         return (
             f"{self.base.verdict} AS v STRAIGHT_JOIN {self.base.stage} AS s ON s.ord = v.ord "
             f"STRAIGHT_JOIN {table_name(self.base.table)} AS t ON {value} "

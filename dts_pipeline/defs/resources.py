@@ -61,7 +61,7 @@ class SiteResource(dg.ConfigurableResource[Any]):
     def database(self, site: str, names: Names = AS_THEY_ARE) -> Database:
         """The connections to this server, under the site's name in dts.yaml.
 
-        `names` is what the site calls the tables.
+        `names` is what the site calls tables and columns.
         """
         from dts_pipeline.adapters.database import Database
         from dts_pipeline.adapters.tls import TlsFiles

@@ -17,6 +17,7 @@ from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.grants import LEDGER_SCHEMA
 from dts_pipeline.core.links import Link
 from dts_pipeline.core.marks import mark_uuid
+from dts_pipeline.core.row_values import key_columns
 from dts_pipeline.core.schema import Dialect, Table
 from dts_pipeline.core.statements import quoted
 from dts_pipeline.preflight.facts import SiteFacts, Trigger
@@ -179,9 +180,9 @@ def _clock(database: Database) -> tuple[float, float]:
 
 
 def _trial_columns(tables: Mapping[str, Table], ledger: Iterable[str]) -> dict[str, str]:
-    """A column of each table, by which an UPDATE can be tried."""
+    """A column of each table, as the site calls it, by which an UPDATE can be tried."""
     found = {
-        name: (table.primary_key or (table.columns[0].name,))[0] for name, table in tables.items()
+        name: (*key_columns(table), table.columns[0])[0].own_name for name, table in tables.items()
     }
     for name in ledger:
         if name in _LEDGER_COLUMNS:

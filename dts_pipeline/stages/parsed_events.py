@@ -29,7 +29,7 @@ class ParsedEvents:
     def __init__(self, reader: KafkaReader, names: Names) -> None:
         """Nothing has been taken out of the reader's buffers yet.
 
-        `names`: what the source calls the tables.
+        `names`: what the source calls tables and columns.
         """
         self._reader = reader
         self._names = names

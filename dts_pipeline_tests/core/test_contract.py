@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dts_pipeline.core.column_names import ColumnNames
 from dts_pipeline.core.contract import Difference, compare_tables, unlogged_cascades
 from dts_pipeline.core.schema import Column, Dialect, ForeignKey, Table
 from dts_pipeline.core.type_fit import Fit
@@ -276,3 +277,51 @@ def test_who_logs_what_a_cascade_changes(
     tables = {"shop.item": table(column("int"), foreign_keys=(acting, forbidding))}
     found = unlogged_cascades(tables, dialect, version, native=native)
     assert found == (() if logged else (acting,))
+
+
+RENAMED = ColumnNames((("v", "own_v"),))
+
+
+def renamed(*names: str) -> Table:
+    """A site's table with columns that it calls so, of which `own_v` is common `v`."""
+    found = table(*(column("int", name=name) for name in names))
+    return found.under_common_names(RENAMED)
+
+
+def test_a_renamed_column_fits_the_one_of_the_common_name() -> None:
+    plain = table(column("int"))
+    assert differences(plain, renamed("own_v")) == differences(renamed("own_v"), plain) == []
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_missing_column_is_told_by_the_name_at_its_site(flipped: bool) -> None:
+    sides = (table(column("int")), renamed())
+    found = differences(*(sides[::-1] if flipped else sides))
+    assert [d.code for d in found] == ["column_missing"]
+    assert "(there own_v)" in found[0].message
+    assert "ADD COLUMN `own_v` int" in found[0].remedy
+    assert "DROP COLUMN `v`" in found[0].remedy
+
+
+def test_what_to_drop_has_the_name_at_its_site() -> None:
+    [found] = differences(table(), renamed("own_v"))
+    assert "ADD COLUMN `v` int" in found.remedy
+    assert "DROP COLUMN `own_v`" in found.remedy
+
+
+@pytest.mark.parametrize("name", ["v", "V"])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_both_names_at_a_site_are_told_before_anything_else(name: str, flipped: bool) -> None:
+    sides = (table(column("int")), renamed("own_v", name))
+    found = differences(*(sides[::-1] if flipped else sides))
+    assert (found[0].code, found[0].fit) == ("column_name_taken", Fit.IMPOSSIBLE)
+
+
+def test_the_common_name_alone_is_not_the_column() -> None:
+    codes = {d.code for d in differences(table(column("int")), renamed("v"))}
+    assert codes == {"column_missing"}
+
+
+def test_a_renamed_column_that_neither_site_has_is_told() -> None:
+    [found] = differences(table(), renamed())
+    assert (found.code, found.column) == ("column_missing", "v")
