@@ -50,7 +50,10 @@ def carry_out(
 
     for parent, freed in work.cascades.freed.items():
         waits = [(parent, key) in work.left_out for key in freed["key"]]
-        free(parent, freed[~np.array(waits, dtype=np.bool_)])
+        own = freed[~np.array(waits, dtype=np.bool_)]
+        free(parent, own)
+        if request.link.pair:
+            work.records += _moved(edges, parent, own)
     while any(pending.values()):
         for i, statements in enumerate(work.statements):
             parts, pending[i] = pending[i], []
@@ -60,6 +63,20 @@ def carry_out(
                     free(edges[i].child, freed)
     for table in {s.child.number: s.child for s in work.statements}.values():
         _drop_turned(cursor, table, stages.get(table.table.full_name))
+
+
+def _moved(edges: Sequence[ForeignKey], parent: str, freed: pd.DataFrame) -> list[Record]:
+    """A record for each row that took others along, under the key that it has now.
+
+    The target may have none of those others any more: a user there deleted or moved the row as
+    well, and they went another way, unlogged. What refers to the row tells, once it is settled.
+    """
+    followed = np.zeros(len(freed), dtype=np.bool_)
+    for edge in edges:
+        if edge.parent == parent and edge.on_update in _FOLLOWED:
+            followed |= changed(freed, edge.parent_columns)
+    keys = freed.loc[followed & freed["moved"].to_numpy(dtype=np.bool_), "new key"]
+    return [Record(parent, key, Kind.MOVED, Winner.NONE, None, None) for key in dict.fromkeys(keys)]
 
 
 def _references(edge: ForeignKey, freed: pd.DataFrame) -> pd.DataFrame:

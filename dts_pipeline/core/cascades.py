@@ -42,9 +42,10 @@ class Cascades:
     """What a batch's events say of unlogged cascades; tables by `schema.table`.
 
     `edges` are the foreign keys that can be reached. `freed`, by parent: ordinal, key (bytes),
-    moved (bool), `old NAME` and `new NAME` for each column that is referred to. `windows`, by
-    child: key (bytes), mark, first, last (ordinals). `held`, by table that is child and parent:
-    since, until (ordinals), and the values of the columns of its edges by name.
+    `new key` (bytes; None for a delete), moved (bool), `old NAME` and `new NAME` for each column
+    that is referred to. `windows`, by child: key (bytes), mark, first, last (ordinals). `held`, by
+    table that is child and parent: since, until (ordinals), and the values of the columns of its
+    edges by name.
     """
 
     edges: tuple[ForeignKey, ...]
@@ -141,17 +142,21 @@ def freed_references(events: pd.DataFrame, columns: Sequence[str], decode: Decod
     A change of the primary key is a delete and an insert at one place of the log: a move, too.
     """
     users = events[~events["marked"].to_numpy(dtype=np.bool_)]
-    came = users[users["op"] == "c"].drop_duplicates(_PLACE)[[*_PLACE, "after"]]
+    came = users[users["op"] == "c"].drop_duplicates(_PLACE)[[*_PLACE, "key", "after"]]
+    came = came.rename(columns={"key": "new key"})
     gone = users[users["op"] == "d"].drop(columns="after").merge(came, on=_PLACE, how="left")
-    both = pd.concat([gone, users[users["op"] == "u"]], ignore_index=True)
+    updated = users[users["op"] == "u"]
+    both = pd.concat([gone, updated.assign(**{"new key": updated["key"]})], ignore_index=True)
     both = both.sort_values("ordinal").reset_index(drop=True)
-    both["after"] = both["after"].astype(object).where(both["after"].notna(), None)
+    for name in ("after", "new key"):
+        both[name] = both[name].astype(object).where(both[name].notna(), None)
     old, new = (decode(both, side, columns) for side in ("before", "after"))
     moved = both["after"].notna().to_numpy(dtype=np.bool_)
     frame = pd.DataFrame(
         {
             "ordinal": both["ordinal"].to_numpy(dtype=np.int64),
             "key": both["key"].to_numpy(dtype=object),
+            "new key": both["new key"].to_numpy(dtype=object),
             "moved": moved,
             **{f"old {name}": pd.Series(old[name], dtype=object) for name in columns},
             **{f"new {name}": pd.Series(new[name], dtype=object) for name in columns},

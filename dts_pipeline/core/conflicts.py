@@ -37,6 +37,7 @@ class Kind(StrEnum):
     QUARANTINED = "quarantined"  # the key waits in `dts.quarantine`; never settled by itself
     UNIQUE_HOLDER = "unique_holder"  # that other key, whose row was deleted for it
     CASCADE = "cascade"  # a row changed because the source's server did, unlogged
+    MOVED = "moved"  # a row got another key, and unlogged rows that refer to it may have followed
     REPLAY = "replay"  # a replay wrote the row, over what was there
     REPAIR = "repair"  # a repair wrote the row, over what was there
 

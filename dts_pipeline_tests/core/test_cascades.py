@@ -67,12 +67,26 @@ def freed(cascades: Cascades | None, column: str = "id") -> list[tuple[int, Any,
     )
 
 
+def new_keys(cascades: Cascades | None) -> list[bytes | None]:
+    assert cascades is not None
+    return list(cascades.freed[PARENT]["new key"])
+
+
 def test_a_delete_frees_what_the_row_was_referred_to_by() -> None:
     assert freed(found([builders.insert(1, "a"), builders.delete(1, "a")])) == [(1, 1, None)]
 
 
 def test_a_key_change_is_a_move() -> None:
-    assert freed(found(builders.key_change(1, 2, "a"))) == [(0, 1, 2)]
+    moved = found(builders.key_change(1, 2, "a"))
+    assert freed(moved) == [(0, 1, 2)]
+    assert new_keys(moved) == [b'{"id":2}']
+
+
+def test_a_row_has_another_key_only_where_it_got_one() -> None:
+    gone = [*builders.key_change(1, 2, "a"), builders.delete(2, "a"), builders.insert(1, "b")]
+    assert new_keys(found(gone)) == [b'{"id":2}', None]
+    by_value = edge(CHILD, PARENT, {"v": "v"})
+    assert new_keys(found([builders.update(1, "a", "b")], by_value)) == [b'{"id":1}']
 
 
 def test_a_replaced_row_is_a_delete() -> None:

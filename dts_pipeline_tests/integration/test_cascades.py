@@ -130,6 +130,33 @@ def test_a_row_linked_to_one_that_both_sites_took_along_is_not_lost_silently(
     rig.assert_equal()
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        ["DELETE FROM parent WHERE id = 1"],
+        ["UPDATE parent SET id = 45 WHERE id = 1"],
+        ["DELETE FROM parent WHERE id = 1", "INSERT INTO parent VALUES (1,1)"],
+    ],
+    ids=["deleted", "moved elsewhere", "replaced"],
+)
+def test_rows_that_followed_their_parent_at_one_site_only_are_found(
+    rig: Rig, pair: PairRuntime, side: str, meanwhile: list[str]
+) -> None:
+    """One site's user moves a parent; the other's takes it away, and its children go there."""
+    fill(rig)
+    rig.sql(side, "UPDATE parent SET id = 44 WHERE id = 1")
+    rig.sql("ab".replace(side, ""), *meanwhile)
+    for written in "ab":
+        rig.await_events(written)
+    rig.sync()
+    rig.drain()
+    assert settle(pair, carry=carry).is_settled
+    rig.drain()
+    assert left(rig) == []
+    rig.assert_equal()
+
+
 @pytest.fixture(scope="module")
 def strict_rig(
     stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory
