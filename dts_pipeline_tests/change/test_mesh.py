@@ -19,7 +19,7 @@ from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline_tests.change.test_three_sites import SEED, TABLES
 from dts_pipeline_tests.change.three_sites import KEYS, Mesh, users
 from dts_pipeline_tests.integration.bad_bench import Bench
-from dts_pipeline_tests.sampling import IS_SAMPLE
+from dts_pipeline_tests.sampling import IS_SAMPLE, full_only
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change, pytest.mark.timeout(1800)]
@@ -90,6 +90,7 @@ def test_users_at_all_three_sites(rig: Mesh, summary: list[str]) -> None:
     )
 
 
+@full_only
 def test_a_dispute_of_three_is_settled_for_all_three(rig: Mesh) -> None:
     rig.sql("a", "INSERT INTO fought VALUES (1, 'v'), (2, 'v'), (3, 'v')")
     rig.sync()
@@ -106,6 +107,7 @@ def test_a_dispute_of_three_is_settled_for_all_three(rig: Mesh) -> None:
     assert rig.rows("c", "SELECT v FROM fought WHERE id IN (1, 3) ORDER BY id") == [("a",), ("c",)]
 
 
+@full_only
 def test_what_a_load_writes_reaches_each_site_by_its_own_pair(rig: Mesh) -> None:
     rows = ", ".join(f"({key}, 'v{key}')" for key in range(500))
     hidden(rig, "a", f"INSERT INTO fought VALUES {rows}")
@@ -171,6 +173,7 @@ def test_a_write_of_the_third_site_s_user_is_never_undone(rig: Mesh) -> None:
         assert rig.rows(side, "SELECT id, v FROM fought") == [(2, "old")]
 
 
+@full_only
 def test_a_pair_of_a_mesh_waits_for_the_third_site(rig: Mesh) -> None:
     """What is under way from c would make a and b differ in a moment: it is no difference."""
     rig.sql("a", "INSERT INTO fought VALUES (1, 'v')")

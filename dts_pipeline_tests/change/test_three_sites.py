@@ -12,7 +12,7 @@ from dts_pipeline.commands import exits
 from dts_pipeline_tests.change.three_sites import KEYS, Hub, users
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import wait_for
-from dts_pipeline_tests.sampling import IS_SAMPLE
+from dts_pipeline_tests.sampling import IS_SAMPLE, full_only
 from dts_pipeline_tests.stacks import Stack, running_stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.change, pytest.mark.timeout(1800)]
@@ -140,6 +140,7 @@ def test_a_copy_of_one_site_of_a_pair_has_what_both_write(stack: Stack, tmp_path
     Bench(rig).remove_connectors()
 
 
+@full_only
 def test_a_hub_that_calls_a_table_otherwise(stack: Stack, tmp_path: Path) -> None:
     rig = hub(stack, tmp_path, "hubn")
     rig.conflicts = {"policy": {"site": "A"}}
