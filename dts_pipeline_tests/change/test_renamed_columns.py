@@ -206,6 +206,7 @@ def test_conflicts_are_recorded_under_the_common_names_and_settled(bench: Bench,
     assert rows(rig, "b", "person", "person_id IN (7, 8)") == [(7, "a", "7@x", 0)]
 
 
+@full_only
 def test_unique_values_in_dispute(bench: Bench, rig: Rig) -> None:
     rig.sql("a", "INSERT INTO person VALUES (201, 'a', 'one@x', 1)")
     rig.sql("b", "INSERT INTO person VALUES (202, 'b', 'one@x', 2)")
@@ -217,6 +218,7 @@ def test_unique_values_in_dispute(bench: Bench, rig: Rig) -> None:
     assert [row[0] for row in rows(rig, "b", "person", "mail = 'two@x'")] == [9]
 
 
+@full_only
 def test_a_counter_keeps_what_both_sides_add(bench: Bench, rig: Rig) -> None:
     for number in range(1, 4):
         rig.sql("a", f"UPDATE stock SET on_hand = on_hand + {number} WHERE place = 1")
@@ -309,6 +311,7 @@ def test_verify_repair_trace_replay_and_preview(bench: Bench, rig: Rig) -> None:
     assert rows(rig, "b", "person", "full_name = 'drifted'") == []
 
 
+@full_only
 def test_a_load_into_empty_tables(bench: Bench, rig: Rig) -> None:
     unlogged(rig, "b", *(f"DELETE FROM {table}" for table in ("visit", "stock", "person")))
     done = bench.dts("load", "pair", "--from", rig.sites[0], "--execute", "--carry", "--json")
@@ -317,6 +320,7 @@ def test_a_load_into_empty_tables(bench: Bench, rig: Rig) -> None:
     assert [len(rows(rig, "b", table)) for table in ("person", "stock", "visit")] == [KEYS] * 3
 
 
+@full_only
 def test_a_key_in_quarantine_goes_on_when_it_fits(bench: Bench, rig: Rig) -> None:
     rig.sql("b", "ALTER TABLE late MODIFY full_name VARCHAR(5) NULL")
     rig.sql("a", "INSERT INTO late VALUES (1, 'longer than that'), (2, 'short')")
@@ -369,6 +373,7 @@ def test_a_filter_names_a_column_that_the_source_calls_otherwise(bench: Bench, r
     assert_same()
 
 
+@full_only
 def test_a_column_that_is_renamed_while_nobody_writes(bench: Bench, rig: Rig) -> None:
     """As docs/configuration.md says: catch up, rename it, change dts.yaml, go on."""
     rig.sql("a", "INSERT INTO moved VALUES (1, 'one')")
@@ -388,6 +393,7 @@ def test_a_column_that_is_renamed_while_nobody_writes(bench: Bench, rig: Rig) ->
     rig.sync()
 
 
+@full_only
 def test_what_the_tables_lack_is_told_by_the_sites_own_names(bench: Bench, rig: Rig) -> None:
     """Without the column the link stops, and with a second one that has the common name."""
     rig.sync()
