@@ -107,7 +107,7 @@ def _column_problem(
     alike = [name for name in names if names[name].lower() == own.lower() and name != common]
     others = [name for name in known if name.lower() == own.lower() and name != common]
     if common.lower() in excluded:
-        return "is a column that `exclude` leaves out: each site may call it what it likes"
+        return "is a column that `exclude` leaves out; name both its names there instead"
     if own == common:
         return f"gives {own}, which is its name already; leave it out"
     if alike:

@@ -53,7 +53,8 @@ def carry_out(
         own = freed[~np.array(waits, dtype=np.bool_)]
         free(parent, own)
         if request.link.pair:
-            work.records += _moved(edges, parent, own)
+            moved = _moved(edges, parent, own)
+            work.records += [r for r in moved if (r.table, r.key) not in work.left_out]
     while any(pending.values()):
         for i, statements in enumerate(work.statements):
             parts, pending[i] = pending[i], []

@@ -39,6 +39,7 @@ class Ledger:
                 {"s": t.SCHEMA},
             ).first()
             more = t.added_columns(self.database.engine.dialect, _known_columns(connection))
+            more += t.changed_constraints(_known_constraints(connection))
             for statement in [*self.ddl()[1 if existing else 0 :], *more]:
                 connection.exec_driver_sql(statement)
             found = connection.scalar(select(t.installation.c.id))
@@ -220,6 +221,21 @@ def _known_columns(connection: Connection) -> dict[str, set[str]]:
     known: dict[str, set[str]] = {}
     for table, column in rows:
         known.setdefault(table, set()).add(column)
+    return known
+
+
+def _known_constraints(connection: Connection) -> dict[tuple[str, str], list[str]]:
+    """The columns of the ledger's indexes that are there, in their order, by table and name."""
+    rows = connection.execute(
+        text(
+            "SELECT table_name, index_name, column_name FROM information_schema.statistics "
+            "WHERE table_schema = :s ORDER BY table_name, index_name, seq_in_index"
+        ),
+        {"s": t.SCHEMA},
+    )
+    known: dict[tuple[str, str], list[str]] = {}
+    for table, index, column in rows:
+        known.setdefault((table, index), []).append(column)
     return known
 
 

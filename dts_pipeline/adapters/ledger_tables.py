@@ -6,7 +6,7 @@ what each batch covered, which is what tells "already applied" from "another run
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -124,7 +124,8 @@ conflict = Table(
     Column("times", Integer, nullable=False),
     Column("opened_at", DATETIME(fsp=6), nullable=False),
     Column("changed_at", DATETIME(fsp=6), nullable=False),
-    UniqueConstraint("table_name", "key_hash", "open_slot", name="one_open_row_a_key"),
+    # A link's own: where pairs meet at a site, each settles its records, and no other's.
+    UniqueConstraint("link", "table_name", "key_hash", "open_slot", name="one_open_row_a_key"),
     # An index by state; as a constraint it stands in the CREATE TABLE itself.
     UniqueConstraint("state", "link", "id", name="by_state"),
     **_OPTIONS,
@@ -278,6 +279,28 @@ def added_columns(dialect: Dialect, known: Mapping[str, Collection[str]]) -> lis
             if table.name in known and column.name not in known[table.name]:
                 definition = CreateColumn(column).compile(dialect=dialect)
                 found.append(f"ALTER TABLE `{SCHEMA}`.`{table.name}` ADD COLUMN {definition}")
+    return found
+
+
+def changed_constraints(known: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+    """The DDL of unique constraints that were made over other columns by an earlier version.
+
+    `known`: the columns of those that are there, by table and name. None is ever made narrower, so
+    that no row is in the way.
+    """
+    found = []
+    for table in metadata.sorted_tables:
+        for constraint in table.constraints:
+            if not isinstance(constraint, UniqueConstraint):
+                continue
+            columns = [column.name for column in constraint.columns]
+            there = known.get((table.name, str(constraint.name)))
+            if there is not None and list(there) != columns:
+                names = ", ".join(f"`{name}`" for name in columns)
+                found.append(
+                    f"ALTER TABLE `{SCHEMA}`.`{table.name}` DROP INDEX `{constraint.name}`, "
+                    f"ADD UNIQUE INDEX `{constraint.name}` ({names})"
+                )
     return found
 
 

@@ -71,7 +71,7 @@ def open_records(
 def own_records(
     database: Database, link: str, table: str, keys: Sequence[str]
 ) -> dict[str, OpenRecord]:
-    """The open records that reconcile itself left of these keys (`to_json`), by key."""
+    """The open records that this link has of these keys (`to_json`), by key."""
     c = t.conflict.c
     found: dict[str, OpenRecord] = {}
     hashes = [own_hash(table, key) for key in keys]
@@ -79,6 +79,7 @@ def own_records(
         for start in range(0, len(hashes), _CHUNK):
             query = select(c.id, c.times, c.kind, c.key_json).where(
                 c.state == "open",
+                c.link == link,
                 c.table_name == table,
                 c.key_hash.in_(hashes[start : start + _CHUNK]),
             )

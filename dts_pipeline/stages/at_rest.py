@@ -187,19 +187,10 @@ class Watch:
             first = runtime.source.site == self._links[0].source.site
             # Keys as another site takes them; its collation says which rows they are.
             target, reader = pair.tables[first], table.readers[first]
-            source = self._source_table(runtime, table)
+            source = source_table(runtime, self._links[0], table)
             others = decoded(runtime, own.drop_duplicates().tolist(), source, target)
             touched |= reader.same_rows(keys, others)
         return touched
-
-    def _source_table(self, runtime: LinkRuntime, table: TableComparison) -> Table:
-        """The table as a link's source has it, which of a mesh can be a third site."""
-        pair, compared = table.pair, self._links[0]
-        for database, own in zip((compared.source, compared.target), pair.tables, strict=True):
-            if database.site == runtime.source.site:
-                return own
-        excluded = runtime.link.excluded_columns
-        return read_tables(runtime.source, pair.name.__eq__, excluded)[pair.name]
 
     @staticmethod
     def _may_cascade(runtime: LinkRuntime, name: str, events: pd.DataFrame) -> bool:
@@ -231,6 +222,16 @@ class Watch:
         at = standing.partitions.get(log.transaction_topic)
         position = at.next_offset if at else 0
         return nothing_left(log.segments, place, position, runtime.link.matches)
+
+
+def source_table(runtime: LinkRuntime, compared: LinkRuntime, table: TableComparison) -> Table:
+    """The table as a link's source has it, which of a mesh can be a third site."""
+    pair = table.pair
+    for database, own in zip((compared.source, compared.target), pair.tables, strict=True):
+        if database.site == runtime.source.site:
+            return own
+    excluded = runtime.link.excluded_columns
+    return read_tables(runtime.source, pair.name.__eq__, excluded)[pair.name]
 
 
 def decoded(

@@ -67,13 +67,15 @@ class PairRuntime:
         return replace(self, forth=self.back, back=self.forth)
 
     def star(self, centre: str) -> Star:
-        """The pair's sites, with its mesh's, seen from one of them."""
+        """The pair's sites, with its mesh's in the mesh's order, seen from one of them."""
         pairs = [replace(self, beside=()), *self.beside]
         arms = [
             pair if pair.first.site == centre else pair.turned
             for pair in pairs
             if centre in (pair.first.site, pair.second.site)
         ]
+        mesh = self.forth.link.mesh
+        arms.sort(key=lambda arm: mesh.index(arm.second.site) if mesh else 0)
         rim = [p for p in pairs if centre not in (p.first.site, p.second.site)]
         return Star(self.name, tuple(arms), tuple(rim))
 

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -91,10 +91,11 @@ def reconcile(
     Raises TerminalError `reconcile_busy`, `link_paused`, `link_never_ran`, `link_behind`,
     `table_missing`; nothing is half-written then.
     """
+    known = tables_at_sites(pair, [name for name, frame in keys.items() if len(frame)])
+    order = {name: list(t.primary_key) for name, t in known[pair.first.site].items()}
     tables = [
-        TableKeys(name, [tuple(row) for row in frame.itertuples(index=False, name=None)])
-        for name, frame in keys.items()
-        if len(frame)
+        TableKeys(name, list(keys[name][columns].itertuples(index=False, name=None)))
+        for name, columns in order.items()
     ]
     return reconcile_keys(pair, tables, reason, policy, carry, patience or Patience(), progress)
 
@@ -202,7 +203,10 @@ def _parts(tables: Sequence[TableKeys], at_most: int) -> Iterator[list[TableKeys
 
 
 def tables_at_sites(pair: PairRuntime, names: Sequence[str]) -> SiteTables:
-    """The tables of a reconcile, as they are at each site; raises TerminalError `table_missing`."""
+    """The tables of a reconcile, as they are at each site, their keys in the first site's order.
+
+    Raises TerminalError `table_missing`.
+    """
     wanted = set(names)
     excluded = pair.forth.link.excluded_columns
     found = {
@@ -218,7 +222,11 @@ def tables_at_sites(pair: PairRuntime, names: Sequence[str]) -> SiteTables:
                 where={"site": site, "tables": ",".join(missing)},
                 remedy="Make it at every site, or leave it out.",
             )
-    return found
+    first = found[pair.first.site]
+    return {
+        site: {n: replace(t, primary_key=first[n].primary_key) for n, t in tables.items()}
+        for site, tables in found.items()
+    }
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ second, where nothing hit it: the only trace is the record of the row itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dts_pipeline.adapters.reconcile_records import Overwritten, open_own_records
 from dts_pipeline.adapters.reconcile_site import ReconcileSite
@@ -74,7 +74,7 @@ class Children:
         tables = read_tables(runtime.target, names.__contains__, link.excluded_columns)
         opened = 0
         with ReconcileSite.opened(runtime.target, link) as site:
-            parent = tables.get(edges[0].parent)
+            parent = self._in_order(tables.get(edges[0].parent))
             if parent is None:
                 return 0
             dialect, comment = runtime.target.facts.dialect, reconcile_comment(link.name)
@@ -99,6 +99,14 @@ class Children:
                 opened += len(found)
             site.connection.commit()
         return opened
+
+    def _in_order(self, parent: Table | None) -> Table | None:
+        """A parent as a site has it, its key in the order of the pair's first site, as keys are."""
+        first = self.pair.first
+        if parent is None:
+            return None
+        own = read_tables(first, parent.full_name.__eq__, self.pair.forth.link.excluded_columns)
+        return replace(parent, primary_key=own[parent.full_name].primary_key)
 
     def _fresh(self, child: Table, rows: Sequence[Sequence[object]]) -> list[str]:
         keys = [to_json(child.primary_key, row) for row in rows]

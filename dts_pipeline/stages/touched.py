@@ -103,7 +103,7 @@ def _different(table: TableComparison, keys: pd.DataFrame) -> pd.DataFrame:
 def _count(comparison: Comparison, found: Candidates, report: TouchedReport) -> None:
     at = np.flatnonzero(pd.Series(found.state, dtype=object).notna().to_numpy())
     keys = found.keys.iloc[at].reset_index(drop=True)
-    known = recorded(comparison.links, found.comparison, keys)
+    known = recorded(comparison.all_links, found.comparison, keys)
     frame = pd.DataFrame({STATE: found.state[at], RECORDED: known})
     moving = (frame[STATE] == State.MOVING).to_numpy()
     counts = Counter(

@@ -199,7 +199,7 @@ def _result(comparison: Comparison, progress: TableProgress, found: Candidates) 
     differs = pd.Series(found.state, dtype=object).notna().to_numpy()
     keys = found.keys.iloc[np.flatnonzero(differs)].reset_index(drop=True)
     keys[STATE] = found.state[differs]
-    keys[RECORDED] = recorded(comparison.links, found.comparison, keys)
+    keys[RECORDED] = recorded(comparison.all_links, found.comparison, keys)
     assert set(keys[STATE]) <= set(State)
     return TableResult(
         table=progress.table,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from dts_pipeline.commands import exits
+from dts_pipeline.stages.carry import carry
+from dts_pipeline.stages.settle import settle
 from dts_pipeline_tests.change.three_sites import KEYS, Hub, users
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import wait_for
@@ -89,6 +91,30 @@ def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
         f"{sum(user.writes for user in made):,} writes by users in {wrote:.0f} s, all equal and "
         f"settled after {time.monotonic() - began:.0f} s"
     )
+
+
+def test_a_pair_settles_its_own_records_and_no_other_s(rig: Hub) -> None:
+    """Both spokes' links meet the hub's row: what proves b and c equal says nothing of a."""
+    rig.sql("b", "INSERT INTO fought VALUES (1, 'v')")
+    rig.sync()
+    for side in rig.SIDES:
+        rig.sql(side, f"UPDATE fought SET v = '{side}' WHERE id = 1")
+    for side in rig.SIDES:
+        rig.await_events(side)
+    left, right = (f"{rig.site(side)}_to_{rig.site('b')}" for side in "ac")
+    for link in (left, right):
+        rig.run(link)
+    assert len(rig.records(left)) == len(rig.records(right)) == 1
+    pair = rig.pair("right")
+    try:
+        settle(pair, carry=carry)
+    finally:
+        pair.close()
+    assert not rig.records(right)
+    assert len(rig.records(left)) == 1
+
+    rig.come_to_rest()
+    rig.assert_equal()
 
 
 def test_what_a_load_writes_at_the_hub_goes_on_to_the_other_spoke(rig: Hub) -> None:

@@ -190,6 +190,24 @@ def test_a_parent_in_quarantine_takes_no_row_along(strict_rig: tuple[Rig, PairRu
     rig.assert_equal()
 
 
+def test_a_parent_that_moves_to_a_key_in_quarantine_stays_there(
+    strict_rig: tuple[Rig, PairRuntime],
+) -> None:
+    rig, pair = strict_rig
+    rig.sql("b", "ALTER TABLE parent MODIFY name VARCHAR(5) CHARACTER SET utf8mb4")
+    rig.sql("a", "INSERT INTO parent VALUES (5,'five'),(6,'far too long')")
+    rig.sync()
+    assert rig.records(rig.forth, "parent") == [("parent", "quarantined", "none")]
+    rig.sql("a", "DELETE FROM parent WHERE id = 6", "UPDATE parent SET id = 6 WHERE id = 5")
+    rig.sync()
+    rig.drain()
+    assert [kind for _, kind, _ in rig.records(rig.forth, "parent")] == ["quarantined"]
+    (entry,) = [row for row in listed(pair.forth.target, rig.forth) if row.key == b'{"id":6}']
+    assert retry(pair.forth, pair, entry.id, carry)
+    assert settle(pair, carry=carry).is_settled
+    rig.assert_equal()
+
+
 @pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.matrix)])
 def test_parents_and_children_written_at_both_sites_settle(
     rig: Rig, pair: PairRuntime, deep: bool

@@ -148,6 +148,28 @@ def test_a_user_s_write_between_read_and_end_is_never_undone(rig: Rig, pair: Pai
     rig.assert_equal()
 
 
+def test_sites_that_order_a_key_differently(rig: Rig, pair: PairRuntime) -> None:
+    """(1, 2) at one site is (1, 2) at the other, not the row that its key's order makes of it."""
+    for side, key in (("a", "x, y"), ("b", "y, x")):
+        rig.sql(side, f"CREATE TABLE turned (x INT, y INT, v VARCHAR(20), PRIMARY KEY ({key}))")
+    rig.sql("a", "INSERT INTO turned VALUES (1,2,'one'),(2,1,'two'),(3,4,'three')")
+    rig.sync()
+    rig.sql("a", "UPDATE turned SET v = 'a' WHERE x = 1", "DELETE FROM turned WHERE x = 3")
+    rig.sql("b", "UPDATE turned SET v = 'b' WHERE x IN (1, 3)")
+    rig.sync()
+    assert len(left(rig, "turned")) >= 2
+    assert settle(pair, carry=carry).is_settled
+    rig.drain()
+    assert left(rig, "turned") == []
+    expected = [(1, 2, "a"), (2, 1, "two")]
+    for side in "ab":
+        assert rig.rows(side, "SELECT * FROM turned ORDER BY x") == expected
+    hidden(rig, "b", "UPDATE turned SET v = 'wrong' WHERE x = 1")
+    keys = {f"{rig.name}.turned": pd.DataFrame({"y": [2], "x": [1]})}
+    reconcile(pair, keys, reason=Kind.REPAIR, policy=Policy("site", rig.sites[0]), carry=carry)
+    assert rig.rows("b", "SELECT * FROM turned ORDER BY x") == expected
+
+
 def test_a_record_brought_up_to_date_meanwhile_stays_open(rig: Rig, pair: PairRuntime) -> None:
     rig.both("INSERT INTO closed_late VALUES (1,'same')")
     rig.sync()
