@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pandas as pd
 import pytest
 
+from dts_pipeline.adapters.ledger import Ledger
 from dts_pipeline.adapters.reconcile_records import open_records
 from dts_pipeline.core.conflicts import Kind
 from dts_pipeline.core.links import Policy
@@ -298,3 +299,18 @@ def test_lag_is_the_age_of_the_newest_watermark_that_the_link_is_past(
     after = lag_seconds(pair.forth, rig.checkpoint(rig.forth))
     assert after is not None
     assert after < stuck
+
+
+def test_a_ledger_of_an_earlier_version_gets_a_record_for_each_link(rig: Rig) -> None:
+    database = rig.database(rig.sites[0])
+    key = "ALTER TABLE dts.conflict DROP INDEX one_open_row_a_key, ADD UNIQUE one_open_row_a_key "
+    with database.connect() as connection:
+        connection.exec_driver_sql(f"{key} (table_name, key_hash, open_slot)")
+
+    Ledger(database).create("test")
+
+    columns = database.query(
+        "SELECT column_name FROM information_schema.statistics WHERE table_schema = 'dts' "
+        "AND index_name = 'one_open_row_a_key' ORDER BY seq_in_index"
+    )
+    assert [name for (name,) in columns] == ["link", "table_name", "key_hash", "open_slot"]
