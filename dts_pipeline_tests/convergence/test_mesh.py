@@ -36,7 +36,7 @@ MODELS = {
     "delta": three_in_a_mesh(FIRST, counted=True),
     "delta, version column": three_in_a_mesh(FIRST, counted=True, versioned=True),
 }
-FEW, SAMPLED, MANY = 60, 100, 3_000
+FEW, SAMPLED, MANY = 60, 50, 3_000
 
 
 def start(model: ThreeInAMesh) -> Mesh:
