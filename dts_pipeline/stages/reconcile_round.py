@@ -183,7 +183,7 @@ class Held:
     def catch_up(
         self, works: Sequence[RoundWork], carry: Callable[[LinkRuntime], object] | None
     ) -> None:
-        """Waits until both links have applied everything up to the first watermarks."""
+        """Waits until all links have applied everything up to the first watermarks."""
         deadline = time.monotonic() + self.patience.caught_up
         marks = works[0].round.first_marks
         for site, log in self.logs.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,8 +16,9 @@ from dts_pipeline.stages.reconcile import Patience, tables_at_sites
 from dts_pipeline.stages.reconcile_round import Held
 from dts_pipeline.stages.reconcile_work import RoundKeys, TableKeys
 from dts_pipeline_tests.change.test_three_sites import SEED, TABLES
-from dts_pipeline_tests.change.three_sites import KEYS, Mesh, users
+from dts_pipeline_tests.change.three_sites import Mesh, all_write
 from dts_pipeline_tests.integration.bad_bench import Bench
+from dts_pipeline_tests.integration.test_settle import hidden
 from dts_pipeline_tests.sampling import IS_SAMPLE, full_only
 from dts_pipeline_tests.stacks import Stack, running_stack
 
@@ -53,41 +53,10 @@ def rig(stack: Stack, tmp_path: Path) -> Iterator[Mesh]:
     Bench(made).remove_connectors()
 
 
-def hidden(rig: Mesh, side: str, statement: str) -> None:
-    """Writes that no connector sees."""
-    script = f"SET SESSION sql_log_bin = 0; USE {rig.name}; {statement}"
-    rig.stack.command("sql", "--admin", side, "--", "-e", script)
-
-
 def test_users_at_all_three_sites(rig: Mesh, summary: list[str]) -> None:
     Bench(rig).foreseen()
-    rig.sql("b", *(f"INSERT INTO counted VALUES ({key}, 0)" for key in range(KEYS)))
-    rig.sync()
-    began = time.monotonic()
-
-    with users(rig, SEED) as made:
-        while time.monotonic() < began + SECONDS:
-            for way in rig.ways:
-                rig.run(way)
-            if not IS_SAMPLE:
-                rig.settle()
-    wrote = time.monotonic() - began
-    rig.come_to_rest()
-
-    rig.assert_equal()
-    total = {key: sum(user.added[key] for user in made) for key in range(KEYS)}
-    for side in rig.SIDES:
-        assert dict(rig.rows(side, "SELECT id, n FROM counted")) == total
-        times = rig.events(side, "own")
-        assert len(times) == sum(user.own for user in made)
-        assert set(times.values()) == {1}  # a user's insert at its own site, else one of ours
-        findings = ", ".join(f"'{link}'" for link in rig.links)
-        assert not rig.rows(side, f"SELECT * FROM dts.loop_finding WHERE link IN ({findings})")
-    summary.append(
-        f"a mesh ({rig.stack.flavour}, {rig.stack.mark}): "
-        f"{sum(user.writes for user in made):,} writes by users in {wrote:.0f} s, all equal and "
-        f"settled after {time.monotonic() - began:.0f} s"
-    )
+    found = all_write(rig, SECONDS, SEED, settles=not IS_SAMPLE)
+    summary.append(f"a mesh {found}")
 
 
 @full_only
@@ -144,7 +113,8 @@ def test_a_repair_of_one_pair_makes_all_three_equal(rig: Mesh) -> None:
     assert rig.rows("a", "SELECT v FROM fought WHERE id = 1") == [("wrong",)]
     # b and c agreed about the third row: nothing of it was b and c's to repair.
     assert bench.dts("verify", "ab", "--carry").exit_code == exits.FOUND
-    assert bench.dts("repair", "ab", "--winner", rig.site("b"), "--execute", "--carry")
+    done = bench.dts("repair", "ab", "--winner", rig.site("b"), "--execute", "--carry")
+    assert done.exit_code == exits.DONE, done.output
     rig.come_to_rest()
     rig.assert_equal()
 

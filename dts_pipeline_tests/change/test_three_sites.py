@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from dts_pipeline.commands import exits
 from dts_pipeline.stages.carry import carry
 from dts_pipeline.stages.settle import settle
-from dts_pipeline_tests.change.three_sites import KEYS, Hub, users
+from dts_pipeline_tests.change.three_sites import Hub, all_write
 from dts_pipeline_tests.integration.bad_bench import Bench
 from dts_pipeline_tests.integration.rig import wait_for
 from dts_pipeline_tests.sampling import IS_SAMPLE, full_only
@@ -64,33 +63,8 @@ def rig(stack: Stack, tmp_path: Path) -> Iterator[Hub]:
 
 def test_users_at_all_three_sites(rig: Hub, summary: list[str]) -> None:
     Bench(rig).foreseen()
-    rig.sql("b", *(f"INSERT INTO counted VALUES ({key}, 0)" for key in range(KEYS)))
-    rig.sync()
-    began = time.monotonic()
-
-    with users(rig, SEED) as made:
-        while time.monotonic() < began + SECONDS:
-            for way in rig.ways:
-                rig.run(way)
-            if not IS_SAMPLE:  # a round takes long while users write the same keys all the time
-                rig.settle()
-    wrote = time.monotonic() - began
-    rig.come_to_rest()
-
-    rig.assert_equal()
-    total = {key: sum(user.added[key] for user in made) for key in range(KEYS)}
-    for side in rig.SIDES:
-        assert dict(rig.rows(side, "SELECT id, n FROM counted")) == total
-        times = rig.events(side, "own")
-        assert len(times) == sum(user.own for user in made)
-        assert set(times.values()) == {1}  # a user's insert at its own site, else one of ours
-        findings = ", ".join(f"'{link}'" for link in rig.links)
-        assert not rig.rows(side, f"SELECT * FROM dts.loop_finding WHERE link IN ({findings})")
-    summary.append(
-        f"three sites ({rig.stack.flavour}, {rig.stack.mark}): "
-        f"{sum(user.writes for user in made):,} writes by users in {wrote:.0f} s, all equal and "
-        f"settled after {time.monotonic() - began:.0f} s"
-    )
+    found = all_write(rig, SECONDS, SEED, settles=not IS_SAMPLE)
+    summary.append(f"three sites {found}")
 
 
 def test_a_pair_settles_its_own_records_and_no_other_s(rig: Hub) -> None:

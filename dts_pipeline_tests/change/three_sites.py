@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -179,3 +180,34 @@ def users(rig: Hub, seed: int) -> Iterator[list[User]]:
             thread.join(60)
     assert [user.failure for user in made] == [None] * len(made)
     assert all(user.writes > 20 and user.own for user in made)
+
+
+def all_write(rig: Hub, seconds: float, seed: int, *, settles: bool) -> str:
+    """Users at all sites for so long while the links run, and what must be so then; as a line.
+
+    `settles`: settlement runs meanwhile, too; it takes long while users write the same keys.
+    """
+    rig.sql("b", *(f"INSERT INTO counted VALUES ({key}, 0)" for key in range(KEYS)))
+    rig.sync()
+    began = time.monotonic()
+    with users(rig, seed) as made:
+        while time.monotonic() < began + seconds:
+            for way in rig.ways:
+                rig.run(way)
+            if settles:
+                rig.settle()
+    wrote = time.monotonic() - began
+    rig.come_to_rest()
+    rig.assert_equal()
+    total = {key: sum(user.added[key] for user in made) for key in range(KEYS)}
+    for side in rig.SIDES:
+        assert dict(rig.rows(side, "SELECT id, n FROM counted")) == total
+        times = rig.events(side, "own")
+        assert len(times) == sum(user.own for user in made)
+        assert set(times.values()) == {1}  # a user's insert at its own site, else one of ours
+        findings = ", ".join(f"'{link}'" for link in rig.links)
+        assert not rig.rows(side, f"SELECT * FROM dts.loop_finding WHERE link IN ({findings})")
+    return (
+        f"({rig.stack.flavour}, {rig.stack.mark}): {sum(user.writes for user in made):,} writes by "
+        f"users in {wrote:.0f} s, all equal and settled after {time.monotonic() - began:.0f} s"
+    )
