@@ -16,6 +16,7 @@ from benchmarks.record import Recording, make_numbers, recorded
 from benchmarks.results import Run
 from benchmarks.setting import Setting, rows_of
 from benchmarks.workloads import insert_only
+from dts_pipeline.defs.storage import instance_at
 
 GOAL = 1.5
 _SIZES, _SAMPLE = (200_000, 5_000_000), (10_000, 100_000)
@@ -62,7 +63,7 @@ def drain(recording: Recording, out: Path) -> Drained:
     document = recording.document("plain", link, {"conflicts": {"policy": {"site": source}}})
     with daemon(make_home(home, document, recording.setting.secrets), home / "daemon.log"):
         _await_end(recording, link)
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        with instance_at(home) as instance:
             return _drained(instance, link)
 
 

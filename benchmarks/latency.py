@@ -23,6 +23,7 @@ import yaml
 from benchmarks.daemon import SENSOR_SECONDS, daemon, make_home, program
 from benchmarks.errors import BenchError
 from benchmarks.setting import Setting, rows_of, run_sql
+from dts_pipeline.defs.storage import instance_at
 
 GOAL = 10.0
 """Seconds within which 95 of 100 changes are to be visible."""
@@ -74,7 +75,7 @@ def measure_latency(setting: Setting, out: Path, *, sample: bool) -> str:
         _carry_one(setting)
         probes = _play(setting, _SAMPLE if sample else _SECONDS)
         _await_equal(setting)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_at(home) as instance:
         runs = _runs(instance)
     return "\n".join(_section(setting, probes, runs, _SAMPLE if sample else _SECONDS))
 

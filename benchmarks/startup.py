@@ -17,6 +17,7 @@ from benchmarks.record import Recording, make_numbers, recorded
 from benchmarks.results import Spread
 from benchmarks.setting import ROOT, Setting
 from benchmarks.workloads import insert_only
+from dts_pipeline.defs.storage import instance_at
 
 GOAL = 1 / 3
 _EVENTS = 1_000
@@ -88,7 +89,7 @@ def _first_read(recording: Recording, home: Path, module: str, job: str, name: s
 
 def _pulled(home: Path) -> float:
     """When the newest run's first pull started, in seconds since the epoch."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_at(home) as instance:
         (run,) = instance.get_runs(limit=1)
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START):
             step = entry.dagster_event.step_key if entry.dagster_event else None

@@ -14,11 +14,22 @@ def this_process() -> str:
 
 def is_gone(process: str) -> bool:
     """Whether the process is of this host and has ended; False where that can't be told."""
-    host, _, rest = process.rpartition("/")[0].rpartition("/")
-    start = process.rpartition("/")[2]
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
-    return _start_of(int(rest)) != start
+    host, pid, start = _parts(process)
+    return host == socket.gethostname() and pid is not None and _start_of(pid) != start
+
+
+def pid_here(process: str) -> int | None:
+    """The pid of a process that lives on this host; None where it does not."""
+    host, pid, start = _parts(process)
+    if pid is None or host != socket.gethostname() or _start_of(pid) != start:
+        return None
+    return pid
+
+
+def _parts(process: str) -> tuple[str, int | None, str]:
+    before, _, start = process.rpartition("/")
+    host, _, pid = before.rpartition("/")
+    return host, int(pid) if pid.isdigit() else None, start
 
 
 def _start_of(pid: int) -> str:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.instance.config import PoolGranularity
-from dagster._core.launcher import WorkerStatus
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
 from dts_pipeline.defs.keys import LANE_TAG, PROCESS_TAG
-from dts_pipeline.defs.launcher import UNNAMED_SECONDS, WatchedRunLauncher
-from dts_pipeline.defs.processes import is_gone, this_process
+from dts_pipeline.defs.launcher import UNNAMED_SECONDS, WarmRunLauncher
+from dts_pipeline.defs.processes import is_gone, pid_here, this_process
+from dts_pipeline.defs.storage import instance_at
+from dts_pipeline_tests.defs import launched_jobs
 
-DAGSTER_YAML = Path(__file__).parents[2] / "deploy" / "dagster.yaml"
+ROOT = Path(__file__).parents[2]
+DAGSTER_YAML = ROOT / "deploy" / "dagster.yaml"
 _NAME_AND_WAIT = (
     "from dts_pipeline.defs.processes import this_process as name;"
     "print(name(), flush=True); input()"
@@ -29,7 +35,7 @@ _NAME_AND_WAIT = (
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     shutil.copy(DAGSTER_YAML, tmp_path / "dagster.yaml")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    with instance_at(tmp_path) as instance:
         yield instance
 
 
@@ -119,7 +125,7 @@ def test_dagster_yaml_lets_one_run_a_lane_run(instance: dg.DagsterInstance) -> N
 def test_dagster_yaml_frees_the_lane_of_a_dead_run_within_seconds(
     instance: dg.DagsterInstance,
 ) -> None:
-    assert isinstance(instance.run_launcher, WatchedRunLauncher)
+    assert isinstance(instance.run_launcher, WarmRunLauncher)
     assert instance.run_monitoring_enabled
     assert instance.run_monitoring_poll_interval_seconds <= 10
     assert instance.run_monitoring_max_resume_run_attempts == 0
@@ -127,3 +133,96 @@ def test_dagster_yaml_frees_the_lane_of_a_dead_run_within_seconds(
     assert settings["free_slots_after_run_end_seconds"] <= 30
     assert not instance.run_retries_enabled
     assert not instance.telemetry_enabled
+
+
+@pytest.fixture
+def warm(instance: dg.DagsterInstance) -> Iterator[Callable[..., dg.DagsterRun]]:
+    """Launches a job of `launched_jobs`; what it started is ended."""
+    started: list[str] = []
+
+    def launch(job: dg.JobDefinition, name: str | None = None) -> dg.DagsterRun:
+        found_by = ModuleCodePointer(launched_jobs.__name__, "named", str(ROOT))
+        pointer = CustomPointer(found_by, [name or job.name], [])
+        origin = JobPythonOrigin(job.name, RepositoryPythonOrigin(sys.executable, pointer))
+        run = instance.create_run_for_job(job, job_code_origin=origin)
+        started.append(run.run_id)
+        instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+        return run
+
+    yield launch
+    for run_id in started:
+        pid = pid_here(run_of(instance, run_id).tags.get(PROCESS_TAG, ""))
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+
+
+def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
+def awaited(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, done: Callable[[dg.DagsterRun], bool]
+) -> dg.DagsterRun:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        now = run_of(instance, run.run_id)
+        if done(now):
+            return now
+        time.sleep(0.05)
+    raise AssertionError(f"the run is {now.status} with {now.tags}")
+
+
+def is_waiting(run: dg.DagsterRun) -> bool:
+    return run.status is dg.DagsterRunStatus.STARTED and PROCESS_TAG in run.tags
+
+
+def test_runs_are_forked_from_one_warm_process(
+    instance: dg.DagsterInstance, warm: Callable[..., dg.DagsterRun]
+) -> None:
+    runs = [warm(launched_jobs.telling) for _ in range(3)]
+    ended = [awaited(instance, run, lambda run: run.is_finished) for run in runs]
+
+    assert [run.status for run in ended] == [dg.DagsterRunStatus.SUCCESS] * 3
+    assert len({run.tags["parent"] for run in ended}) == 1
+    assert ended[0].tags["parent"] != str(os.getpid())
+    assert len({run.tags[PROCESS_TAG] for run in ended}) == 3
+
+
+def test_a_launched_run_is_cancelled_by_a_signal(
+    instance: dg.DagsterInstance, warm: Callable[..., dg.DagsterRun]
+) -> None:
+    run = warm(launched_jobs.waiting)
+    awaited(instance, run, is_waiting)
+
+    assert instance.run_launcher.terminate(run.run_id)
+
+    ended = awaited(instance, run, lambda run: run.is_finished)
+    assert ended.status is dg.DagsterRunStatus.CANCELED
+    assert not instance.run_launcher.terminate(run.run_id)
+
+
+def test_a_launched_run_that_is_killed_is_unhealthy(
+    instance: dg.DagsterInstance, warm: Callable[..., dg.DagsterRun]
+) -> None:
+    run = awaited(instance, warm(launched_jobs.waiting), is_waiting)
+    launcher = instance.run_launcher
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+
+    pid = pid_here(run.tags[PROCESS_TAG])
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+    awaited(instance, run, lambda run: pid_here(run.tags[PROCESS_TAG]) is None)
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+
+
+def test_a_run_whose_definitions_do_not_load_fails_and_says_so(
+    instance: dg.DagsterInstance, warm: Callable[..., dg.DagsterRun]
+) -> None:
+    run = warm(launched_jobs.telling, "not_there")
+
+    assert awaited(instance, run, lambda run: run.is_finished).status is dg.DagsterRunStatus.FAILURE
+    told = [entry.message for entry in instance.all_logs(run.run_id)]
+    assert any("Could not load job definition" in message for message in told)

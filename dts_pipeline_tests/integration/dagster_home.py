@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from dts_pipeline.defs.storage import instance_at
 from dts_pipeline_tests.stacks import ROOT
 
 SCHEDULE_TAG = "dagster/schedule_name"
@@ -110,7 +111,7 @@ class DagsterHome:
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """The storage of this home, read from outside."""
-        with dg.DagsterInstance.from_config(str(self.folder)) as instance:
+        with instance_at(self.folder) as instance:
             yield instance
 
     def log_tail(self) -> str:

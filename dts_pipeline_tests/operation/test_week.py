@@ -24,6 +24,7 @@ import yaml
 from dts_pipeline.config import RetentionConfig, parse_config
 from dts_pipeline.defs.build import build_definitions
 from dts_pipeline.defs.prune import KEPT, prune, prune_filters
+from dts_pipeline.defs.storage import instance_at
 from dts_pipeline.errors import TerminalError
 from dts_pipeline_tests.defs.settings import ENVIRONMENT, SETTINGS
 from dts_pipeline_tests.fakes import FakeStages
@@ -87,7 +88,7 @@ def test_a_week_of_minute_runs(home: Path, is_sample: bool, summary: list[str]) 
     runs = SAMPLE_RUNS if is_sample else WEEK
     kept, every = (SAMPLE_KEPT, 20) if is_sample else (KEPT, 60)
     measured: list[tuple[int, int, dict[str, int]]] = []
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_at(home) as instance:
         templates = real_runs(instance)
         settled(home)
         copies, filters = Copies(home), prune_filters(LINKS)

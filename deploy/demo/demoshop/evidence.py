@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ class Runs:
 
 def runs_of(home: Path) -> Runs:
     """Reads the run storage of a DAGSTER_HOME."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
         runs = instance.get_runs()
     by_job: dict[str, Counter[str]] = {}
     for run in runs:
