@@ -29,6 +29,7 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import Sqlit
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
+    SqliteStorageConfig,
     _event_logs_directory,
     _runs_directory,
     _schedule_directory,
@@ -62,6 +63,13 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         self._event_log_storage = _KeptEventLogs(_event_logs_directory(base_dir))
         self._schedule_storage = SqliteScheduleStorage.from_local(_schedule_directory(base_dir))
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # as Dagster's own narrows its parent's
+        cls, inst_data: ConfigurableClassData | None, config_value: SqliteStorageConfig
+    ) -> KeptSqliteStorage:
+        """What dagster.yaml says; Dagster's own makes one of its own class here."""
+        return cls.from_local(inst_data=inst_data, **config_value)
 
 
 class _KeptRuns(SqliteRunStorage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-from dts_pipeline.defs.storage import KeptSqliteStorage
+from dts_pipeline.defs.storage import KeptSqliteStorage, instance_at
 
 STORAGES = [KeptSqliteStorage, DagsterSqliteStorage]
 
@@ -143,3 +144,17 @@ def test_wiped_logs_begin_anew(tmp_path: Path) -> None:
 
     assert messages(logs, "one") == ["new"]
     logs.dispose()
+
+
+def test_dagster_yaml_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(Path(__file__).parents[2] / "deploy" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+    with dg.DagsterInstance.get() as named, instance_at(tmp_path) as opened:
+        for instance in (named, opened):
+            instance.event_log_storage.store_event(entry("one", "read"))
+            assert instance.run_storage.get_runs() == []
+
+            storage = type(instance.event_log_storage), type(instance.run_storage)
+            assert {kind.__module__ for kind in storage} == {KeptSqliteStorage.__module__}
+        assert messages(named.event_log_storage, "one") == ["read", "read"]
