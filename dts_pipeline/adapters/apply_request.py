@@ -19,7 +19,8 @@ class ApplyRequest:
     `run_id` is Dagster's, if one is under way. `compare_json` says that the two sites store JSON
     differently. `holds_quarantined` false takes changes of keys in quarantine like any other: for
     what is to free them. `cascades` are the foreign keys whose cascades the source does not log.
-    `loads` lets the stages be filled by LOAD DATA LOCAL.
+    `loads` lets the stages be filled by LOAD DATA LOCAL, `inserts` also tables that just take rows
+    in: only without cascades, which read the stages.
     """
 
     link: Link
@@ -33,6 +34,7 @@ class ApplyRequest:
     holds_quarantined: bool = True
     cascades: tuple[ForeignKey, ...] = ()
     loads: bool = False
+    inserts: bool = False
 
 
 @dataclass(frozen=True)

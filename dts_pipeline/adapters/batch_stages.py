@@ -6,6 +6,7 @@ from pymysql.cursors import Cursor
 
 from dts_pipeline.adapters.apply_request import ApplyRequest
 from dts_pipeline.adapters.bounces import isolate, too_often
+from dts_pipeline.adapters.direct_inserts import DirectInserts, are_inserts
 from dts_pipeline.adapters.quarantine import set_apart, standing
 from dts_pipeline.adapters.staging import StagedTable, fill
 from dts_pipeline.core.counter_columns import counters_of
@@ -16,7 +17,7 @@ from dts_pipeline.errors import TerminalError
 
 
 def stage_batch(cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
-    """Fills temporary tables with the batch's changes.
+    """Fills temporary tables with the batch's changes, but for tables that just take many rows in.
 
     Changes of keys in quarantine are left out, those of keys that changed sides too often, and with
     `on_poison: quarantine` those that cannot be decoded or stored. Raises PoisonError without it;
@@ -34,7 +35,10 @@ def stage_batch(cursor: Cursor, request: ApplyRequest) -> list[StagedTable]:
         source = request.source_tables[str(name)]
         free = free.reset_index(drop=True)
         table = StagedTable(statements, source, free, request.loads, left_out=held + isolated)
-        fill(cursor, table, request.modes, link.detect, quarantines)
+        if request.inserts and are_inserts(free, statements):
+            table.direct = DirectInserts.of(free, statements, source, request.modes)
+        else:
+            fill(cursor, table, request.modes, link.detect, quarantines)
         cursor.connection.commit()  # a value refused in the next table takes its own stage back
         reached(Point.STAGING)
         staged.append(table)

@@ -1,4 +1,4 @@
-"""LOAD DATA LOCAL into a temporary table: the rows as they are, no statement to write and parse.
+"""LOAD DATA LOCAL: the rows as they are, no statement to write and parse.
 
 The server may ask a client that allows LOCAL for any file it can read, whatever the statement
 said. So it is only allowed towards a server that is known: over verified TLS or loopback
@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymysql
@@ -19,8 +20,17 @@ from pymysql.cursors import Cursor
 from dts_pipeline.core.load_text import FORMAT, binary_columns, rendered
 
 T = TypeVar("T")
-_ROWS = 20_000  # rendered at a time: some megabytes of text
+PIECE = 10_000  # rows rendered at a time: some megabytes of text
 _NOT_ALLOWED = {1148, 3948, 2068, 4166}  # LOCAL is off at the server or the client
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows as text; `binary` says which of their columns are hexadecimal digits."""
+
+    text: bytes
+    rows: int
+    binary: Sequence[bool]
 
 
 def load(
@@ -31,12 +41,21 @@ def load(
     LOCAL turns errors into warnings and leaves rows out, so anything but the full count and no
     warning means no: then the caller empties the table and finds out what the server refuses.
     """
-    statement = _statement(table, names, binary_columns(columns))
+    return load_pieces(cursor, table, names, _pieces(columns))
+
+
+def load_pieces(
+    cursor: Cursor, table: str, names: Sequence[str], pieces: Iterator[Piece], comment: str = ""
+) -> bool:
+    """As `load`; each piece is made while the server takes the one before it.
+
+    `names` are quoted; `comment` is the mark's. What making a piece raises, this does.
+    """
     try:
-        for text, count in _ahead(_texts(columns)):
-            with _file(text) as path:
-                came = cursor.execute(statement, (path,))
-            if came != count or cursor.warning_count:
+        for piece in _ahead(pieces):
+            with _file(piece.text) as path:
+                came = cursor.execute(_statement(table, names, piece.binary, comment), (path,))
+            if came != piece.rows or cursor.warning_count:
                 return False
     except UnicodeEncodeError:
         return False
@@ -47,12 +66,17 @@ def load(
     return True
 
 
-def _texts(columns: Sequence[Sequence[Any]]) -> Iterator[tuple[bytes, int]]:
-    """The rows as text, some at a time, and how many."""
+def starts(rows: int) -> range:
+    """Where the pieces of so many rows start; each has up to `PIECE` rows."""
+    return range(0, rows, PIECE)
+
+
+def _pieces(columns: Sequence[Sequence[Any]]) -> Iterator[Piece]:
     count = len(columns[0])
-    for start in range(0, count, _ROWS):
-        end = min(start + _ROWS, count)
-        yield rendered(columns, start, end), end - start
+    binary = binary_columns(columns)
+    for start in starts(count):
+        end = min(start + PIECE, count)
+        yield Piece(rendered(columns, start, end), end - start, binary)
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
@@ -66,13 +90,16 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def _statement(table: str, names: Sequence[str], binary: Sequence[bool]) -> str:
-    targets = [f"@{name}" if raw else name for name, raw in zip(names, binary, strict=True)]
-    unhexed = [f"{name} = UNHEX(@{name})" for name, raw in zip(names, binary, strict=True) if raw]
+def _statement(table: str, names: Sequence[str], binary: Sequence[bool], comment: str) -> str:
+    targets = [f"@b{i}" if raw else name for i, (name, raw) in _each(names, binary)]
+    unhexed = [f"{name} = UNHEX(@b{i})" for i, (name, raw) in _each(names, binary) if raw]
     assignments = f" SET {', '.join(unhexed)}" if unhexed else ""
-    return (
-        f"LOAD DATA LOCAL INFILE %s INTO TABLE {table} {FORMAT} ({', '.join(targets)}){assignments}"
-    )
+    verb = f"LOAD {comment} DATA" if comment else "LOAD DATA"
+    return f"{verb} LOCAL INFILE %s INTO TABLE {table} {FORMAT} ({', '.join(targets)}){assignments}"
+
+
+def _each(names: Sequence[str], binary: Sequence[bool]) -> Iterator[tuple[int, tuple[str, bool]]]:
+    return enumerate(zip(names, binary, strict=True))
 
 
 @contextlib.contextmanager

@@ -183,7 +183,7 @@ class KafkaReader:
                     self._on_error(error, _place(message))
             messages = [message for message in messages if message.error() is None]
         came = 0
-        for place, some in _by_place(messages):
+        for place, some in self._by_place(messages):
             buffer = self._places.get(place)
             if buffer is None:
                 self._pass_over(_place(some[0]), sum(len(m.value() or b"") + 1 for m in some))
@@ -195,6 +195,22 @@ class KafkaReader:
             if error is not None:  # the end came behind the messages, and is not told again
                 self._on_error(error, tp)
         return came
+
+    def _by_place(
+        self, messages: Sequence[KafkaMessage]
+    ) -> Collection[tuple[tuple[str | None, int | None], Sequence[KafkaMessage]]]:
+        """The messages of each topic-partition, in the order in which they came."""
+        if len(self._assigned) == 1 and messages:  # the consumer has never had another one
+            (tp,) = self._assigned
+            return [((tp.topic, tp.partition), messages)]
+        topics = [message.topic() for message in messages]
+        places = list(zip(topics, [message.partition() for message in messages], strict=True))
+        if len(set(places)) == 1:  # a fetch's messages come one partition after the other
+            return [(places[0], messages)]
+        found: dict[tuple[str | None, int | None], list[KafkaMessage]] = defaultdict(list)
+        for place, message in zip(places, messages, strict=True):
+            found[place].append(message)
+        return found.items()
 
     def read_to_end(
         self,
@@ -284,20 +300,6 @@ class KafkaReader:
             except KafkaException as error:
                 raise invalid_property(error) from None
         return self._consumer
-
-
-def _by_place(
-    messages: Sequence[KafkaMessage],
-) -> Collection[tuple[tuple[str | None, int | None], Sequence[KafkaMessage]]]:
-    """The messages of each topic-partition, in the order in which they came."""
-    topics = [message.topic() for message in messages]
-    places = list(zip(topics, [message.partition() for message in messages], strict=True))
-    if len(set(places)) == 1:  # most often: a fetch's messages come one partition after the other
-        return [(places[0], messages)]
-    found: dict[tuple[str | None, int | None], list[KafkaMessage]] = defaultdict(list)
-    for place, message in zip(places, messages, strict=True):
-        found[place].append(message)
-    return found.items()
 
 
 def _place(message: KafkaMessage) -> TopicPartition:

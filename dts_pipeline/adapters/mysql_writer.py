@@ -26,6 +26,7 @@ from dts_pipeline.adapters.cascade_stages import CascadeWork, stage_cascades
 from dts_pipeline.adapters.cascades import carry_out, with_cascades
 from dts_pipeline.adapters.dangling import dangling
 from dts_pipeline.adapters.database import Database, translated
+from dts_pipeline.adapters.direct_inserts import NotAsExpectedError
 from dts_pipeline.adapters.lane_lock import end_session, lock_lane
 from dts_pipeline.adapters.ledger import Ledger, columns
 from dts_pipeline.adapters.loop_ledger import note_returned, note_stamp, note_written
@@ -87,6 +88,9 @@ class BatchWriter:
         )
         try:
             return retrying(self._attempt, request)
+        except NotAsExpectedError:
+            self._end_last_session(*lane)
+            return self.apply(replace(request, inserts=False))
         except TransientError as error:
             if error.code == "duplicate_key" and not _is_of_primary_key(error):
                 raise TerminalError(

@@ -13,6 +13,7 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from dts_pipeline.adapters.bulk_load import load
+from dts_pipeline.adapters.direct_inserts import DirectInserts
 from dts_pipeline.adapters.enum_errors import set_errors
 from dts_pipeline.adapters.packets import PACKET_TOO_LARGE, too_large
 from dts_pipeline.adapters.quarantine import LeftOut, left_out
@@ -37,7 +38,8 @@ class StagedTable:
     holds the changes that go into quarantine instead. `loads`: LOAD DATA LOCAL may be tried.
     `logged` is how many row events the writes of the table leave in the binlog, `taken_out` how
     many changes a cascade took out of the stage, because the row came and went within the batch.
-    `due`: the deletes, updates and inserts of a table all of whose changes are clean.
+    `due`: the deletes, updates and inserts of a table all of whose changes are clean. `direct`:
+    they are inserts that take no stage.
     """
 
     statements: TableStatements
@@ -49,6 +51,7 @@ class StagedTable:
     logged: int = 0
     taken_out: int = 0
     due: tuple[int, int, int] | None = None
+    direct: DirectInserts | None = None
 
     @property
     def table(self) -> Table:

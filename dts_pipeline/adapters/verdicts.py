@@ -23,16 +23,19 @@ def meet(cursor: Cursor, request: ApplyRequest, staged: StagedTable) -> list[Rec
 
     Then `staged` has what is due, its statements do without verdicts, and there is no record.
     """
-    look = staged.statements.look(request.link.detect)
-    if look is None:
-        return classify(cursor, request, staged)
-    cursor.execute(look)
-    met, unexpected, *due = (int(number) for number in cursor.fetchone() or (0, 1))
-    if unexpected:
-        return classify(cursor, request, staged)
-    _refuse_lost(met, staged)
-    deletes, updates, inserts = due
-    staged.due = (deletes, updates, inserts)
+    if staged.direct is not None:  # its write is the look
+        staged.due = (0, 0, len(staged.changes))
+    else:
+        look = staged.statements.look(request.link.detect)
+        if look is None:
+            return classify(cursor, request, staged)
+        cursor.execute(look)
+        met, unexpected, *due = (int(number) for number in cursor.fetchone() or (0, 1))
+        if unexpected:
+            return classify(cursor, request, staged)
+        _refuse_lost(met, staged)
+        deletes, updates, inserts = due
+        staged.due = (deletes, updates, inserts)
     staged.statements = replace(staged.statements, clean=True)
     if request.link.detect:
         staged.counts |= {"same": 0, "conflicts": 0}

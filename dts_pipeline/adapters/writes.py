@@ -31,7 +31,7 @@ def write_rows(
 
     `make_room` is called where the server refuses a duplicate: whether the INSERT is worth another
     try. Raises TransientError `duplicate_key` where a user was faster, `tables_changed`,
-    TerminalError `count_mismatch`.
+    TerminalError `count_mismatch`, NotAsExpectedError where a table was to do without its stage.
     """
     expected = []
     for table in staged:
@@ -50,12 +50,15 @@ def write_rows(
             _refuse_other_columns(cursor, table)
         _run(cursor, table, table.statements.delete(), deletes + replaced)
     for table, (deletes, updates, inserts) in zip(staged, expected, strict=True):
+        table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
+        if table.direct is not None:
+            table.logged += table.direct.write(cursor)
+            continue
         update = table.statements.update()
         if update is not None:
             _run(cursor, table, update, updates)
         replaced = 0 if update is not None else updates
         _run(cursor, table, table.statements.insert(), inserts + replaced, make_room)
-        table.counts |= {"deleted": deletes, "updated": updates, "inserted": inserts}
 
 
 def _refuse_other_columns(cursor: Cursor, table: StagedTable) -> None:

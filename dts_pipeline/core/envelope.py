@@ -51,7 +51,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     run: str = ""
 
 
-class _Source(msgspec.Struct, gc=False):
+class _Place(msgspec.Struct, gc=False):
     db: str
     ts_ms: int = 0
     connector: str = ""
@@ -61,7 +61,16 @@ class _Source(msgspec.Struct, gc=False):
     file: str | None = None
     pos: int = 0
     row: int | None = 0
+
+
+class _Source(_Place):
     query: msgspec.Raw = _NO_RAW
+
+
+class _SilentSource(_Place):
+    """Of a connector that sends no statements: nothing to keep, nothing to look at."""
+
+    query: None = None
 
 
 class _Transaction(msgspec.Struct, gc=False):
@@ -69,12 +78,22 @@ class _Transaction(msgspec.Struct, gc=False):
     total_order: int = 0
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class _Change(msgspec.Struct, gc=False, kw_only=True):
     op: str
-    source: _Source
     before: msgspec.Raw = _NO_RAW
     after: msgspec.Raw = _NO_RAW
     transaction: _Transaction | None = None
+
+
+class _Envelope(_Change):
+    source: _Source
+
+
+class _SilentEnvelope(_Change):
+    source: _SilentSource
+
+
+_Envelopes = Sequence[_Envelope | _SilentEnvelope]
 
 
 class _WrappedEnvelope(msgspec.Struct, gc=False):
@@ -86,6 +105,7 @@ class _WrappedRaw(msgspec.Struct):
 
 
 _plain = msgspec.json.Decoder(_Envelope)
+_silent = msgspec.json.Decoder(_SilentEnvelope)
 _wrapped = msgspec.json.Decoder(_WrappedEnvelope)
 _wrapped_raw = msgspec.json.Decoder(_WrappedRaw)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -111,9 +131,7 @@ def parse_events(
 
     Raises PoisonError `malformed_event` or `unknown_op` with topic, partition and offset.
     """
-    rows = EventRows(topic_partition, names)
-    rows.add(messages)
-    return rows.frame()
+    return EventRows(topic_partition, names).frame(messages)
 
 
 class EventRows:
@@ -151,16 +169,24 @@ class EventRows:
             self._numbers[name].append(np.array(values, dtype=np.int64))
         self._count += len(messages)
 
-    def frame(self) -> pd.DataFrame:
-        """The events added so far; columns as `parse_events` gives them."""
+    def frame(self, more: Sequence[Message] = ()) -> pd.DataFrame:
+        """The events added so far, and those of `more`, which are not added.
+
+        Columns as `parse_events` gives them.
+        """
+        rest = EventRows(self._place, self._names)
+        rest.add(more)
+        count = self._count + rest._count
         columns: dict[str, npt.NDArray[Any]] = {
-            "topic": np.full(self._count, self._place.topic, dtype=object),
-            "partition": np.full(self._count, self._place.partition, dtype=np.int64),
+            "topic": np.full(count, self._place.topic, dtype=object),
+            "partition": np.full(count, self._place.partition, dtype=np.int64),
         }
         for name, texts in self._objects.items():
-            columns[name] = np.empty(self._count, dtype=object)
-            columns[name][:] = texts
+            columns[name] = np.empty(count, dtype=object)
+            columns[name][: self._count] = texts
+            columns[name][self._count :] = rest._objects[name]
         for name, parts in self._numbers.items():
+            parts = [*parts, *rest._numbers[name]]
             columns[name] = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
         return pd.DataFrame(
             {name: pd.Series(columns[name], dtype=columns[name].dtype) for name in EVENT_COLUMNS},
@@ -169,7 +195,7 @@ class EventRows:
 
 
 def _objects(
-    messages: Sequence[Message], envelopes: Sequence[_Envelope], shared: _Shared, names: Names
+    messages: Sequence[Message], envelopes: _Envelopes, shared: _Shared, names: Names
 ) -> dict[str, list[Any]]:
     sources = [envelope.source for envelope in envelopes]
     return {
@@ -208,7 +234,7 @@ def under_common_names(row: bytes, names: ColumnNames) -> bytes:
 
 
 def _numbers(
-    messages: Sequence[Message], envelopes: Sequence[_Envelope], ops: Sequence[str]
+    messages: Sequence[Message], envelopes: _Envelopes, ops: Sequence[str]
 ) -> dict[str, list[int]]:
     sources = [envelope.source for envelope in envelopes]
     return {
@@ -237,14 +263,16 @@ class _Shared(dict[Any, Any]):
 
 def _parse_all(
     topic_partition: TopicPartition, messages: Sequence[Message]
-) -> tuple[list[_Envelope], bool]:
+) -> tuple[_Envelopes, bool]:
     """All at once as messages without a schema; one by one where one of them is not.
 
     Says too whether a message may be wrapped: none that is can be read as one that is not.
     """
     if not messages or not is_wrapped(messages[0].value or b""):
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            return list(map(_plain.decode, [message.value or b"" for message in messages])), False
+        values = [message.value or b"" for message in messages]
+        for decode in (_silent.decode, _plain.decode):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                return list(map(decode, values)), False
     return [_parse_one(topic_partition, message) for message in messages], True
 
 
@@ -309,8 +337,10 @@ def _rows(raws: Iterable[msgspec.Raw]) -> list[bytes | None]:
     return [None if row == _NULL else row for row in map(bytes, raws)]
 
 
-def _heads(queries: Sequence[msgspec.Raw], shared: _Shared) -> list[bytes | None]:
-    return shared([None if query == _NO_RAW else _head(query) for query in queries])
+def _heads(queries: list[msgspec.Raw | None], shared: _Shared) -> list[bytes | None]:
+    if queries.count(None) == len(queries):
+        return [None] * len(queries)
+    return shared([None if q is None or q == _NO_RAW else _head(q) for q in queries])
 
 
 def _head(raw: msgspec.Raw) -> bytes:

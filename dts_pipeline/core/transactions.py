@@ -67,10 +67,11 @@ def find_cut(
     for, because the link starts in the middle of its topic.
     """
     segment_of = assign_segments(segments, events, early_until_ms)
-    counted = _count(segment_of, events)
+    counted = _count(segment_of, events["table"])
     # A TRUNCATE is DDL: it is an event, yet its BEGIN has no END either.
     rows = (events["op"] != "t").to_numpy()
-    with_events = {index for index, _ in _count(segment_of[rows], events[rows])}
+    of_rows = counted if rows.all() else _count(segment_of[rows], events.loc[rows, "table"])
+    with_events = {index for index, _ in of_rows}
     missing: dict[str, int] = {}
     broken: set[str] = set()
     complete, until, whole = 0, None, True
@@ -174,9 +175,11 @@ def expected_events(segments: Sequence[Segment], carried: Callable[[str], bool])
     return expected
 
 
-def _count(segment_of: npt.NDArray[np.int64], events: pd.DataFrame) -> dict[tuple[int, str], int]:
+def _count(segment_of: npt.NDArray[np.int64], tables: pd.Series[str]) -> dict[tuple[int, str], int]:
     """How many events of each table stand in each segment."""
-    pairs = pd.DataFrame({"segment": segment_of, "table": events["table"].to_numpy()})
-    sizes = pairs.value_counts(sort=False).reset_index()
-    columns = (sizes[name].tolist() for name in ("segment", "table", "count"))
-    return {(segment, table): count for segment, table, count in zip(*columns, strict=True)}
+    segments, place = np.unique(segment_of, return_inverse=True)
+    codes, names = pd.factorize(tables)
+    numbers = np.bincount(place * len(names) + codes, minlength=len(segments) * len(names))
+    there = np.flatnonzero(numbers)
+    at = (segments[there // len(names)].tolist(), names[there % len(names)]) if len(there) else ()
+    return dict(zip(zip(*at, strict=True), numbers[there].tolist(), strict=True))

@@ -26,6 +26,7 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         outcome = "paused" if batch.after.paused else "empty"
         return _applied(batch, outcome, {}, began)
     mark = _mark(runtime, batch.before, batch.number)
+    loads = runtime.limits.staging == "auto" and runtime.target.loads
     request = ApplyRequest(
         link=runtime.link,
         batch=replace(batch, after=replace(batch.after, mark_sequence=mark.number)),
@@ -36,7 +37,8 @@ def apply(runtime: LinkRuntime, plan: Plan, batch: Batch) -> Applied:
         run_id=runtime.run_id,
         cascades=plan.cascades,
         compare_json=runtime.source.facts.dialect != runtime.target.facts.dialect,
-        loads=runtime.limits.staging == "auto" and runtime.target.loads,
+        loads=loads,
+        inserts=loads and not plan.cascades,
     )
     result = _applied_request(runtime, request)
     reached(Point.APPLIED)

@@ -49,15 +49,16 @@ class ParsedEvents:
 
         The events of a topic-partition stand in the order of their offsets.
         """
-        frames = [rows.frame() for rows in self._rows.values()]
-        frames += [
-            parse_events(tp, buffer.messages, self._names)
-            for tp, buffer in self._reader.buffers.items()
-            if buffer.messages
-        ]
-        if not frames:
+        frames = []
+        for tp, buffer in self._reader.buffers.items():
+            rows = self._rows.get(tp) or EventRows(tp, self._names)
+            frames.append(rows.frame(buffer.messages))
+        filled = [frame for frame in frames if len(frame)]
+        if len(filled) == 1:
+            return filled[0]
+        if not filled:
             return parse_events(TopicPartition("", 0), [])
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat(filled, ignore_index=True)
 
 
 def parse_buffers(reader: KafkaReader, names: Names) -> pd.DataFrame:

@@ -56,6 +56,8 @@ def pull(runtime: LinkRuntime, plan: Plan, slot: int) -> Batch | None:
     if checkpoint.paused or not keeps_pace(runtime, checkpoint, plan.deadline):
         return _empty(plan, checkpoint, slot, began) if slot == 0 else None
     start = _next_offsets(checkpoint)
+    if slot > 0 and all(plan.until.get(tp, offset) <= offset for tp, offset in start.items()):
+        return None
     batch: Batch | None
     if runtime.link.transaction_topic in plan.topic_ids:
         batch = _whole_transactions(runtime, plan, checkpoint, start, slot)
