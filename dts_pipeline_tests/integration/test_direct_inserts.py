@@ -22,22 +22,25 @@ ITEM = "CREATE TABLE {0} (id INT PRIMARY KEY, name VARCHAR(60), n INT) CHARACTER
 TYPED = """
 CREATE TABLE typed (
     a INT NOT NULL, b VARCHAR(20) COLLATE utf8mb4_general_ci NOT NULL,
-    twice BIGINT AS (a * 2) STORED, u BIGINT UNSIGNED, f FLOAT, d DOUBLE, dc DECIMAL(20,6),
+    twice BIGINT AS (a * 2) STORED, `odd %s``%` INT, u BIGINT UNSIGNED, f FLOAT, d DOUBLE,
+    dc DECIMAL(20,6),
     bi BIT(12), bn BINARY(4), vb VARBINARY(20), bl BLOB, tx TEXT, js JSON, en ENUM('x','y z','ü'),
     st SET('p','q'), da DATE, dt DATETIME(6), ts TIMESTAMP(3) NULL, ti TIME(6), ye YEAR, pt POINT,
     PRIMARY KEY (b, a)
 ) CHARACTER SET utf8mb4
 """
-TYPED_COLUMNS = "a, b, u, f, d, dc, bi, bn, vb, bl, tx, js, en, st, da, dt, ts, ti, ye, pt"
+TYPED_COLUMNS = (
+    "a, b, `odd %s``%`, u, f, d, dc, bi, bn, vb, bl, tx, js, en, st, da, dt, ts, ti, ye, pt"
+)
 TYPED_ROWS = """
-(1, 'b', 18446744073709551615, 1.5, -0.1e-300, -12345678901234.567891, b'101', 'ab', x'00ff5c09',
+(1, 'b', 1, 18446744073709551615, 1.5, -0.1e-300, -12345678901234.567891, b'101', 'ab', x'00ff5c09',
  x'0a0d1a5c', 'tab\\t line\\n back\\\\ null\\0 quote'' 🐋 \\\\N', '{"k": [1, "\\\\n"]}', 'y z',
  'p,q', '2026-02-28', '2026-02-28 23:59:59.999999', '2026-02-28 23:59:59.999', '-838:59:59', 2026,
  ST_GeomFromText('POINT(1.5 -2)')),
-(-2, 'B2', 0, 0, 0, 0, b'0', '', '', '', '', '[]', 'ü', '', '1000-01-01', '1000-01-01', NULL,
+(-2, 'B2', 2, 0, 0, 0, 0, b'0', '', '', '', '', '[]', 'ü', '', '1000-01-01', '1000-01-01', NULL,
  '00:00:00.000001', 1901, NULL),
 (0, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
- NULL, NULL, NULL)
+ NULL, NULL, NULL, NULL)
 """
 NAMES = ("many", "met", "alike", "narrow", "raced", "wide", "again")
 
