@@ -95,7 +95,8 @@ def _statement(table: str, names: Sequence[str], binary: Sequence[bool], comment
     unhexed = [f"{name} = UNHEX(@b{i})" for i, (name, raw) in _each(names, binary) if raw]
     assignments = f" SET {', '.join(unhexed)}" if unhexed else ""
     verb = f"LOAD {comment} DATA" if comment else "LOAD DATA"
-    return f"{verb} LOCAL INFILE %s INTO TABLE {table} {FORMAT} ({', '.join(targets)}){assignments}"
+    into = f"INTO TABLE {table} {FORMAT} ({', '.join(targets)}){assignments}"
+    return f"{verb} LOCAL INFILE %s " + into.replace("%", "%%")  # %s is the driver's
 
 
 def _each(names: Sequence[str], binary: Sequence[bool]) -> Iterator[tuple[int, tuple[str, bool]]]:
