@@ -90,6 +90,11 @@ _TERMINAL = {
         "Run `dts init --print` for the GRANTs.",
     ),
     1290: ("read_only", "the server is read-only", "Point the site at the writable server."),
+    1781: (
+        "gtid_off",
+        "the server has no GTIDs, and the mark is one",
+        "Switch gtid_mode ON there, or use `mark: comment`.",
+    ),
     1836: ("read_only", "the server is read-only", "Point the site at the writable server."),
     3159: ("tls_required", "the server accepts only TLS connections", "Add `tls:` to the site."),
 }
