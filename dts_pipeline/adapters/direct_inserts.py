@@ -22,7 +22,7 @@ from dts_pipeline.core.load_text import binary_columns, rendered
 from dts_pipeline.core.schema import Table
 from dts_pipeline.core.statements import TableStatements
 
-LEAST = 1_000
+LEAST = 100
 """Rows from which on a stage is worth sparing; what may have to be applied twice stays few."""
 
 
