@@ -20,7 +20,7 @@ from pymysql.cursors import Cursor
 from dts_pipeline.core.load_text import FORMAT, binary_columns, rendered
 
 T = TypeVar("T")
-PIECE = 10_000  # rows rendered at a time: some megabytes of text
+_VALUES = 80_000  # rendered at a time: few, so that the server soon has something to do
 _NOT_ALLOWED = {1148, 3948, 2068, 4166}  # LOCAL is off at the server or the client
 
 
@@ -66,16 +66,15 @@ def load_pieces(
     return True
 
 
-def starts(rows: int) -> range:
-    """Where the pieces of so many rows start; each has up to `PIECE` rows."""
-    return range(0, rows, PIECE)
+def slices(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each piece of so many rows."""
+    size = max(1, _VALUES // columns)
+    return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
 
 def _pieces(columns: Sequence[Sequence[Any]]) -> Iterator[Piece]:
-    count = len(columns[0])
     binary = binary_columns(columns)
-    for start in starts(count):
-        end = min(start + PIECE, count)
+    for start, end in slices(len(columns[0]), len(columns)):
         yield Piece(rendered(columns, start, end), end - start, binary)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pymysql.cursors import Cursor
 
-from dts_pipeline.adapters.bulk_load import PIECE, Piece, load_pieces, starts
+from dts_pipeline.adapters.bulk_load import Piece, load_pieces, slices
 from dts_pipeline.core.column_sql import column_name, table_name
 from dts_pipeline.core.decode import ValueDecodeError, ValueModes, decode_rows
 from dts_pipeline.core.load_text import binary_columns, rendered
@@ -72,8 +72,8 @@ class DirectInserts:
 
     def _pieces(self) -> Iterator[Piece]:
         table = self.statements.table
-        for start in starts(len(self.rows)):
-            rows = self.rows[start : start + PIECE]
+        for start, end in slices(len(self.rows), len(self.statements.columns)):
+            rows = self.rows[start:end]
             decoded = decode_rows(rows, table, self.modes, source=self.source, empty_enums=True)
             if decoded.empty_enums:  # no text says ENUM's error value
                 raise NotAsExpectedError

@@ -8,11 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -21,6 +19,7 @@ from dts_pipeline.core.batches import Checkpoint
 from dts_pipeline.core.points import Point
 from dts_pipeline_tests.faults.applied_once import assert_unbroken
 from dts_pipeline_tests.faults.child_runs import state_of, wait_stopped
+from dts_pipeline_tests.faults.mounts import SmallDisk, small_disk
 from dts_pipeline_tests.faults.orders import FAULTS, Faults
 from dts_pipeline_tests.integration.dagster_home import DagsterHome, running
 from dts_pipeline_tests.integration.rig import Rig, wait_for
@@ -44,6 +43,7 @@ class Scene:
     home: DagsterHome
     faults: Faults
     began: Checkpoint
+    disk: SmallDisk
     written: list[SmallBatch] = field(default_factory=list)
 
     def stop_a_run(self, batch: SmallBatch, point: Point) -> int:
@@ -86,8 +86,11 @@ def scene(stack_mariadb: Stack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     faults.folder.mkdir()
     environment = {"DTS_CONFIG": str(rig.path), FAULTS: str(faults.folder), **rig.stack.env}
     module = "dts_pipeline_tests.faults.faulty_definitions"
-    with running(DagsterHome(path / "dagster", module, environment)) as home:
-        yield Scene(rig, home, faults, rig.checkpoint(rig.forth))
+    home = DagsterHome(path / "dagster", module, environment)
+    history = home.folder / "history"
+    history.mkdir(parents=True)
+    with small_disk(history, "64m") as disk, running(home):
+        yield Scene(rig, home, faults, rig.checkpoint(rig.forth), disk)
 
 
 def test_the_daemon_is_killed(scene: Scene, summary: list[str]) -> None:
@@ -113,18 +116,21 @@ def test_the_code_server_is_killed(scene: Scene, summary: list[str]) -> None:
     summary.append(f"Dagster's code server killed: its run ends as {status.value}")
 
 
-def test_the_storage_cannot_be_written(scene: Scene, summary: list[str]) -> None:
+def test_the_storage_is_full(scene: Scene, summary: list[str]) -> None:
     before = scene.rig.checkpoint(scene.rig.forth)
     run = scene.stop_a_run(BATCHES[2], Point.WRITTEN)
-    with read_only(scene.home.folder / "history"):
+    scene.disk.fill()
+    try:
         os.kill(run, signal.SIGCONT)
         wait_for(lambda: scene.rig.checkpoint(scene.rig.forth).batch > before.batch, 60)
         wait_for(lambda: not alive(run), 60)
+    finally:
+        scene.disk.free()
     if scene.home.has_ended:
         scene.home.start()
-        summary.append("Dagster's daemon ends when its storage cannot be written")
+        summary.append("Dagster's daemon ends when its storage is full")
     status = scene.await_next_success()
-    summary.append(f"Dagster's storage read-only: the batch is applied, its run is {status.value}")
+    summary.append(f"Dagster's storage full: the batch is applied, its run is {status.value}")
 
 
 def alive(pid: int) -> bool:
@@ -133,18 +139,6 @@ def alive(pid: int) -> bool:
         return state_of(pid) not in "ZX"
     except FileNotFoundError:
         return False
-
-
-@contextlib.contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Nobody can write there for the time of the block, root included."""
-    for words in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
-        done = subprocess.run(["mount", *map(str, words)], capture_output=True, text=True)
-        assert done.returncode == 0, f"this test has to mount a folder, as root: {done.stderr}"
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_afterwards_everything_was_applied_once(scene: Scene) -> None:

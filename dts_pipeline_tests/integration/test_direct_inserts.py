@@ -191,8 +191,7 @@ def test_a_value_that_does_not_fit_is_named_and_nothing_is_written(
 
 def test_rows_are_seen_all_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pieces of a table nobody else sees the first one."""
-    monkeypatch.setattr("dts_pipeline.adapters.bulk_load.PIECE", 2)
-    monkeypatch.setattr(direct_inserts, "PIECE", 2)
+    monkeypatch.setattr("dts_pipeline.adapters.bulk_load._VALUES", 6)
     seen: list[int] = []
     execute = pymysql.cursors.Cursor.execute
 
