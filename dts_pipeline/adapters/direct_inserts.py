@@ -24,6 +24,7 @@ from dts_pipeline.core.statements import TableStatements
 
 LEAST = 100
 """Rows from which on a stage is worth sparing; what may have to be applied twice stays few."""
+_LONGEST_SORTED = 200  # bytes of a key
 
 
 class NotAsExpectedError(Exception):
@@ -82,6 +83,11 @@ class DirectInserts:
 
 
 def _by_key(keys: pd.Series[bytes]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """An order in which numbers of equal length grow: B-trees are filled from one end."""
+    """An order in which numbers of equal length grow: B-trees are filled from one end.
+
+    Long keys stay as they come: an array has as much room for each as the longest takes.
+    """
     lengths = keys.map(len).to_numpy()
+    if lengths.max() > _LONGEST_SORTED:
+        return np.arange(len(keys))
     return np.lexsort([keys.to_numpy(dtype=np.bytes_), lengths])

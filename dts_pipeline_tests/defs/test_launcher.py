@@ -141,10 +141,7 @@ def warm(instance: dg.DagsterInstance) -> Iterator[Callable[..., dg.DagsterRun]]
     started: list[str] = []
 
     def launch(job: dg.JobDefinition, name: str | None = None) -> dg.DagsterRun:
-        found_by = ModuleCodePointer(launched_jobs.__name__, "named", str(ROOT))
-        pointer = CustomPointer(found_by, [name or job.name], [])
-        origin = JobPythonOrigin(job.name, RepositoryPythonOrigin(sys.executable, pointer))
-        run = instance.create_run_for_job(job, job_code_origin=origin)
+        run = instance.create_run_for_job(job, job_code_origin=origin_of(name or job.name))
         started.append(run.run_id)
         instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
         return run
@@ -154,6 +151,13 @@ def warm(instance: dg.DagsterInstance) -> Iterator[Callable[..., dg.DagsterRun]]
         pid = pid_here(run_of(instance, run_id).tags.get(PROCESS_TAG, ""))
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
+
+
+def origin_of(name: str) -> JobPythonOrigin:
+    """Where a run's process finds the job of a name."""
+    found_by = ModuleCodePointer(launched_jobs.__name__, "named", str(ROOT))
+    pointer = CustomPointer(found_by, [name], [])
+    return JobPythonOrigin(name, RepositoryPythonOrigin(sys.executable, pointer))
 
 
 def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
@@ -226,3 +230,38 @@ def test_a_run_whose_definitions_do_not_load_fails_and_says_so(
     assert awaited(instance, run, lambda run: run.is_finished).status is dg.DagsterRunStatus.FAILURE
     told = [entry.message for entry in instance.all_logs(run.run_id)]
     assert any("Could not load job definition" in message for message in told)
+
+
+_LAUNCH = """
+import sys, time
+from pathlib import Path
+from dagster._core.launcher import LaunchRunContext
+from dts_pipeline.defs.keys import PROCESS_TAG
+from dts_pipeline.defs.storage import instance_at
+with instance_at(Path(sys.argv[1])) as instance:
+    run = instance.get_run_by_id(sys.argv[2])
+    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+    while not instance.get_run_by_id(run.run_id).tags.get(PROCESS_TAG):
+        time.sleep(0.1)
+    while instance.get_run_by_id(run.run_id).status.value != "STARTED":
+        time.sleep(0.1)
+"""
+
+
+def test_the_end_of_whoever_launched_ends_its_runs(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = instance.create_run_for_job(
+        launched_jobs.waiting, job_code_origin=origin_of(launched_jobs.waiting.name)
+    )
+
+    subprocess.run(
+        [sys.executable, "-c", _LAUNCH, str(tmp_path), run.run_id],
+        check=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+
+    ended = awaited(instance, run, lambda run: run.is_finished)
+    assert ended.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+    assert pid_here(ended.tags[PROCESS_TAG]) is None
