@@ -21,7 +21,6 @@ from dts_pipeline.core.load_text import FORMAT, binary_columns, rendered
 
 T = TypeVar("T")
 _VALUES = 80_000  # rendered at a time: few, so that the server soon has something to do
-_SENT = 2**20  # bytes of a file at a time
 _NOT_ALLOWED = {1148, 3948, 2068, 4166}  # LOCAL is off at the server or the client
 
 
@@ -54,7 +53,7 @@ def load_pieces(
     """
     try:
         for piece in _ahead(pieces):
-            with _file(piece.text) as path, _sent_together(cursor.connection):
+            with _file(piece.text) as path:
                 came = cursor.execute(_statement(table, names, piece.binary, comment), (path,))
             if came != piece.rows or cursor.warning_count:
                 return False
@@ -101,32 +100,6 @@ def _statement(table: str, names: Sequence[str], binary: Sequence[bool], comment
 
 def _each(names: Sequence[str], binary: Sequence[bool]) -> Iterator[tuple[int, tuple[str, bool]]]:
     return enumerate(zip(names, binary, strict=True))
-
-
-@contextlib.contextmanager
-def _sent_together(connection: Any) -> Iterator[None]:
-    """Sends a file by the megabyte.
-
-    PyMySQL sends 16 KiB at a time, and after each waits for Python's lock, which the thread that
-    renders the next piece holds most of the time: the server would have nothing to do meanwhile.
-    """
-    sent, make_packet = bytearray(), connection.write_packet
-
-    def collect(payload: bytes) -> None:
-        connection._write_bytes = sent.extend
-        try:
-            make_packet(payload)
-        finally:
-            del connection._write_bytes
-        if not payload or len(sent) >= _SENT:  # an empty packet ends the file
-            connection._write_bytes(bytes(sent))
-            sent.clear()
-
-    connection.write_packet = collect
-    try:
-        yield
-    finally:
-        del connection.write_packet
 
 
 @contextlib.contextmanager
