@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class _Way:
     environ: Mapping[str, str]
     workspace: Path
     job: str
+    opened: Callable[[Path], dg.DagsterInstance]
 
     def first_read(self) -> float:
         """Launches a run; seconds from its launch to the start of its first pull."""
@@ -67,9 +68,7 @@ class _Way:
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """The storage of this home."""
-        own = (self.home / "dagster.yaml").read_text(encoding="utf-8")
-        opened = instance_at if "KeptSqliteStorage" in own else _plain_instance
-        with opened(self.home) as instance:
+        with self.opened(self.home) as instance:
             yield instance
 
 
@@ -105,8 +104,8 @@ def _ways(recording: Recording, folder: Path) -> dict[str, _Way]:
     workspace.write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
     others = {**environ, "DAGSTER_HOME": str(default), "BENCH_LINK": link}
     return {
-        _OWN: _Way(own, environ, WORKSPACE, f"sync_{link}"),
-        _DEFAULT: _Way(default, others, workspace, "default_run"),
+        _OWN: _Way(own, environ, WORKSPACE, f"sync_{link}", instance_at),
+        _DEFAULT: _Way(default, others, workspace, "default_run", _plain_instance),
     }
 
 

@@ -76,6 +76,20 @@ def stack_mixed() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(
+    scope="session",
+    params=[
+        "stack_mariadb",
+        "stack_mariadb_comment",
+        pytest.param("stack_mysql", marks=pytest.mark.mysql),
+    ],
+)
+def each_stack(request: pytest.FixtureRequest) -> Stack:
+    """Both kinds of server, and both kinds of mark."""
+    found: Stack = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
 def make_rig(stack_mariadb: Stack, tmp_path: Path) -> MakeRig:
     """Makes a pair of its own on the MariaDB stack: `make_rig("name", "CREATE TABLE …")`."""

@@ -25,21 +25,13 @@ COLLATE utf8mb4_general_ci
 """
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "stack_mariadb",
-        "stack_mariadb_comment",
-        pytest.param("stack_mysql", marks=pytest.mark.mysql),
-    ],
-)
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+@pytest.fixture(scope="module")
+def rig(each_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rig:
     """One pair for the module and stack; each test has tables of its own."""
-    stack: Stack = request.getfixturevalue(request.param)
     path: Path = tmp_path_factory.mktemp("operations")
     plain = [TABLES.format(name) for name in ("item", "left_item", "texts", "quiet")]
     unique = [UNIQUE.format(name) for name in ("mail", "right_mail", "handed")]
-    return Rig(stack, "ops", path).create(*plain, *unique, WORDS)
+    return Rig(each_stack, "ops", path).create(*plain, *unique, WORDS)
 
 
 def test_every_kind_of_statement_arrives(rig: Rig) -> None:
